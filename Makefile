@@ -1,0 +1,44 @@
+# Every target sets up what it needs in .venv. Nothing but the package index is asked for anything.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/base: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; try: make $(MAKECMDGOALS) PYTHON=python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing synaptoroute-integrations into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/dev: .venv/base
+	@echo "installing the tools for tests and checks into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+demo: .venv/base ## route real queries with the bundled model
+	@$(BIN)/synaptoroute demo
+
+test: .venv/dev ## run all tests
+	$(BIN)/python -m pytest
+
+check: .venv/dev ## lint, format check, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev ## apply the formatter and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev ## run the benchmarks (DATA=folder of the public data sets)
+	$(BIN)/python benchmarks/defaults.py $(if $(DATA),--data $(DATA))
+
+clean: ## remove the environment and everything generated
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,78 @@
+"""SynaptoRoute: local semantic routing that says "I don't know" when it should.
+
+>>> from synaptoroute_core import AdaptiveRouter, Route
+>>> with AdaptiveRouter([Route("refund", ["I want my money back"])]) as router:
+...     router.route("please refund me").route
+'refund'
+"""
+
+from synaptoroute_core.changes import Change, Feed
+from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.encoders import BundledEncoder, Encoder, FastEmbedEncoder, HashingEncoder
+from synaptoroute_core.errors import (
+    ConfigurationError,
+    EncoderError,
+    EncoderMismatchError,
+    InvalidTextError,
+    NoRouteError,
+    RouteExistsError,
+    RouteNotFoundError,
+    RouterClosedError,
+    RouterOverloadedError,
+    RouterTimeoutError,
+    StorageError,
+    SynaptoRouteError,
+)
+from synaptoroute_core.files import load_routes, save_routes
+from synaptoroute_core.learning import Confusion, EvaluationReport, Mistake, RouteQuality
+from synaptoroute_core.router import AdaptiveRouter
+from synaptoroute_core.storage import SqliteStore, Store
+from synaptoroute_core.types import (
+    Candidate,
+    Decision,
+    Example,
+    Explanation,
+    Neighbour,
+    Receipt,
+    Route,
+    RouterStats,
+)
+
+__all__ = [
+    "AdaptiveRouter",
+    "BundledEncoder",
+    "Candidate",
+    "Change",
+    "ConfigurationError",
+    "Confusion",
+    "Decision",
+    "Encoder",
+    "EncoderError",
+    "EncoderMismatchError",
+    "EvaluationReport",
+    "Example",
+    "Explanation",
+    "FastEmbedEncoder",
+    "Feed",
+    "HashingEncoder",
+    "InvalidTextError",
+    "Mistake",
+    "Neighbour",
+    "NoRouteError",
+    "Receipt",
+    "Route",
+    "RouteExistsError",
+    "RouteNotFoundError",
+    "RouteQuality",
+    "RouterClosedError",
+    "RouterConfig",
+    "RouterOverloadedError",
+    "RouterStats",
+    "RouterTimeoutError",
+    "SqliteStore",
+    "StorageError",
+    "Store",
+    "SynaptoRouteError",
+    "load_routes",
+    "save_routes",
+]

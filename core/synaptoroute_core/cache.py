@@ -1,0 +1,74 @@
+"""What is known of texts that were asked before."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from synaptoroute_core.changes import Vectors
+from synaptoroute_core.types import Decision
+
+
+@dataclass(slots=True)
+class _Known:
+    vector: Vectors
+    allowed: frozenset[str] | None
+    decision: Decision
+
+
+class TextCache:
+    """Vectors of the texts asked last, each with the last decision made of it.
+
+    A vector stays good as long as the encoder; a decision only for the same revision and the same
+    ``allowed``. Safe for threads.
+
+    Args:
+        size: How many texts to keep; the one not asked for longest goes first. 0 = none.
+
+    Attributes:
+        recalled: Decisions given out.
+        reused: Vectors given out.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.recalled = 0
+        self.reused = 0
+        self._size = size
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def decision(self, text: str, revision: int, allowed: frozenset[str] | None) -> Decision | None:
+        """The decision made of the text at this revision, if it is remembered."""
+        with self._lock:
+            known = self._known.get(text)
+            if known is None:
+                return None
+            if known.decision.revision != revision or known.allowed != allowed:
+                return None
+            self._known.move_to_end(text)
+            self.recalled += 1
+            return known.decision
+
+    def vector(self, text: str) -> Vectors | None:
+        """The text's vector, if it is remembered."""
+        with self._lock:
+            known = self._known.get(text)
+            if known is None:
+                return None
+            self._known.move_to_end(text)
+            self.reused += 1
+            return known.vector
+
+    def remember(self, text: str, vector: Vectors, allowed: frozenset[str] | None, decision: Decision) -> None:
+        """Keep a vector and the decision made with it."""
+        if not self._size:
+            return
+        with self._lock:
+            self._known[text] = _Known(vector, allowed, decision)
+            self._known.move_to_end(text)
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)

@@ -1,0 +1,84 @@
+"""Changes to the set of routes, as the store writes them and the index applies them.
+
+A restart, a follower and the author of a change all go through the same values, so that what is in
+memory cannot drift from what is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synaptoroute_core.types import Route
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""One row of unit length for each text: shape (texts, dim)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRoute:
+    """A route and the vectors of its utterances, row by row."""
+
+    route: Route
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class PutRoutes:
+    """Add the routes, or replace those of the same name; ``reset`` first drops all there are."""
+
+    routes: tuple[EncodedRoute, ...]
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropRoutes:
+    """Remove routes by name; names that are not there are passed over."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddUtterances:
+    """Append utterances, new to the route, with their vectors."""
+
+    name: str
+    texts: tuple[str, ...]
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class DropUtterances:
+    """Remove utterances, given exactly as they are stored."""
+
+    name: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetThresholds:
+    """Set thresholds by route name; None = the router's."""
+
+    thresholds: Mapping[str, float | None]
+
+
+Change: TypeAlias = PutRoutes | DropRoutes | AddUtterances | DropUtterances | SetThresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What happened to a store since a revision.
+
+    Attributes:
+        revision: Where applying ``changes`` leads.
+        fingerprint: Encoder of the stored vectors; None while the store is new.
+        changes: In the order in which they are to be applied.
+    """
+
+    revision: int
+    fingerprint: str | None
+    changes: tuple[Change, ...]

@@ -1,0 +1,52 @@
+"""Settings of a router: one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from synaptoroute_core.text import MAX_TEXT_CHARS
+from synaptoroute_core.types import FrozenModel, Score
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class RouterConfig(FrozenModel):
+    """Settings of :class:`~synaptoroute_core.AdaptiveRouter`; units are in the names.
+
+    The default threshold and margin were chosen with the bundled model on the validation splits of
+    four public data sets (``docs/decisions.md``). Other models put cosines on another scale: give
+    them a threshold of their own.
+
+    Attributes:
+        threshold: Least score at which a route without a threshold of its own is chosen, -1 to 1.
+        min_margin: Least lead over the second best route; a smaller one is ``ambiguous``.
+        max_candidates: How many candidates a decision lists.
+        max_pending: Bound on queries waiting and running; one more is refused at once.
+        max_batch_size: Most queries that a worker takes at once.
+        max_wait_ms: How long a worker waits for company for a query, in milliseconds.
+        workers: Worker threads; None = one for each processor that the process may use.
+        timeout_s: Time that a query gets unless its call says otherwise; None = no limit.
+        cache_size: Texts whose vectors are kept, least recently used dropped first; 0 = none.
+        max_text_chars: What lies beyond in a query is not read.
+        drain_timeout_s: How long ``close()`` goes on answering what was accepted.
+        follow_interval_s: How often a router looks whether another process changed its store;
+            0 = never.
+        on_encoder_change: What to do when the store was made with another encoder: ``reencode`` its
+            texts, or ``raise`` :class:`~synaptoroute_core.EncoderMismatchError`.
+    """
+
+    threshold: Score = 0.55
+    min_margin: Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)] = 0.05
+    max_candidates: Annotated[int, Field(ge=1, le=1000)] = 5
+    max_pending: Annotated[int, Field(ge=1)] = 10_000
+    max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    max_wait_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    timeout_s: Seconds | None = None
+    cache_size: Annotated[int, Field(ge=0)] = 4096
+    max_text_chars: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)] = MAX_TEXT_CHARS
+    drain_timeout_s: Seconds = 10.0
+    follow_interval_s: Seconds = 0.25
+    on_encoder_change: Literal["reencode", "raise"] = "reencode"

@@ -1,0 +1,241 @@
+"""The way of a change: validate, encode, commit, apply, acknowledge.
+
+Nothing is visible before it is on disk, and what is acknowledged is visible to the next query. One
+thread owns the store and is the only one to change the index, whether a change comes from a caller,
+from a restart or from another process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from synaptoroute_core.changes import (
+    AddUtterances,
+    Change,
+    DropRoutes,
+    DropUtterances,
+    EncodedRoute,
+    Feed,
+    PutRoutes,
+    SetThresholds,
+    Vectors,
+)
+from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.encoders import Encoder, encode_texts
+from synaptoroute_core.errors import (
+    ConfigurationError,
+    EncoderMismatchError,
+    InvalidTextError,
+    RouteExistsError,
+    RouteNotFoundError,
+    RouterClosedError,
+    shorten,
+)
+from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.owner import OwnerThread
+from synaptoroute_core.storage import Store, open_store
+from synaptoroute_core.text import utterance_key
+from synaptoroute_core.types import Receipt, Route, unique_utterances
+
+logger = logging.getLogger(__name__)
+
+Plan = Callable[[], tuple[Change | None, int]]
+"""Decides, while others are kept out of the store, on a change and how much it touches."""
+
+
+class RouteEditor:
+    """Changes the routes, in the store and then in the index, and follows other processes.
+
+    Args:
+        store: The store or the path of one.
+        index: What is changed in memory.
+        encoder: Encodes utterances, in the thread of the caller.
+        config: Settings.
+    """
+
+    def __init__(self, store: Store | str | Path, index: RouteIndex, encoder: Encoder, config: RouterConfig) -> None:
+        self._index = index
+        self._encoder = encoder
+        self._pid = os.getpid()
+        self._store = open_store(store)
+        follows = self._store.shared and config.follow_interval_s > 0
+        self._owner = OwnerThread(
+            "synaptoroute-store", idle=self._follow, interval_s=config.follow_interval_s if follows else None
+        )
+        self._mismatch_reported = False
+        try:
+            self._load(reencode=config.on_encoder_change == "reencode")
+        except BaseException:
+            self.close()
+            raise
+
+    # --- changes -------------------------------------------------------------------------------
+
+    def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:
+        """Add routes, or replace those that differ, all in one revision."""
+        by_name = {route.name: route for route in routes}
+        encoded = self._encode_routes(list(by_name.values()))
+
+        def plan() -> tuple[Change | None, int]:
+            for name in by_name:
+                if not overwrite and name in self._index:
+                    raise RouteExistsError(name)
+            new = tuple(each for each in encoded if not self._holds(each.route))
+            return (PutRoutes(new) if new else None), sum(len(each.vectors) for each in new)
+
+        return self._commit(plan)
+
+    def drop_route(self, name: str) -> Receipt:
+        """Remove a route."""
+
+        def plan() -> tuple[Change | None, int]:
+            self._require(name)
+            return DropRoutes((name,)), len(self._index.keys_of(name))
+
+        return self._commit(plan)
+
+    def add_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """Append the utterances that the route does not have yet."""
+        unique = unique_utterances(texts)
+        vectors = encode_texts(self._encoder, unique)
+
+        def plan() -> tuple[Change | None, int]:
+            self._require(name)
+            known = self._index.keys_of(name)
+            rows = [row for row, text in enumerate(unique) if utterance_key(text) not in known]
+            if not rows:
+                return None, 0
+            return AddUtterances(name, tuple(unique[row] for row in rows), vectors[rows]), len(rows)
+
+        return self._commit(plan)
+
+    def drop_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """Remove utterances, found without regard to case and spacing."""
+        unique = unique_utterances(texts)
+
+        def plan() -> tuple[Change | None, int]:
+            self._require(name)
+            stored = {utterance_key(text): text for text in self._index.route(name).utterances}
+            for text in unique:
+                if utterance_key(text) not in stored:
+                    raise InvalidTextError(f"{shorten(text)} is not an utterance of the route {name!r}")
+            if len(unique) == len(stored):
+                raise ConfigurationError(
+                    f"the route {name!r} would be left without utterances; remove the route instead"
+                )
+            change = DropUtterances(name, tuple(stored[utterance_key(text)] for text in unique))
+            return (change if unique else None), len(unique)
+
+        return self._commit(plan)
+
+    def set_thresholds(self, thresholds: Mapping[str, float | None]) -> Receipt:
+        """Set thresholds of routes, all in one revision."""
+
+        def plan() -> tuple[Change | None, int]:
+            for name in thresholds:
+                self._require(name)
+            return SetThresholds(dict(thresholds)), len(thresholds)
+
+        return self._commit(plan)
+
+    def close(self) -> None:
+        """Finish what was handed in, then let go of the store."""
+        if os.getpid() == self._pid:
+            self._owner.close()
+            self._store.close()
+
+    # --- commit and apply ----------------------------------------------------------------------
+
+    def _commit(self, plan: Plan) -> Receipt:
+        if os.getpid() != self._pid:
+            raise RouterClosedError(
+                f"this router belongs to process {self._pid} and cannot be changed in its forked child: "
+                "open one in the child"
+            )
+        return self._owner.run(lambda: self._write(plan))
+
+    def _write(self, plan: Plan) -> Receipt:
+        planned: list[tuple[Change | None, int]] = []
+
+        def prepare(missed: Feed) -> Change | None:
+            self._absorb(missed)
+            planned.append(plan())
+            return planned[0][0]
+
+        revision = self._store.commit(self._index.revision, self._encoder.fingerprint, prepare)
+        change, changed = planned[0]
+        if change is not None:
+            self._index.apply([change], revision)
+        return Receipt(revision=revision, changed=changed)
+
+    def _absorb(self, feed: Feed) -> None:
+        """Apply what other processes committed."""
+        if feed.fingerprint not in (None, self._encoder.fingerprint):
+            raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
+        self._index.apply(feed.changes, feed.revision)
+
+    def _follow(self) -> None:
+        if not self._store.changed():
+            return
+        try:
+            self._absorb(self._store.read(self._index.revision))
+        except EncoderMismatchError as error:
+            if not self._mismatch_reported:
+                self._mismatch_reported = True
+                logger.error("another process re-encoded the store; its changes no longer reach this router: %s", error)
+
+    # --- loading -------------------------------------------------------------------------------
+
+    def _load(self, *, reencode: bool) -> None:
+        feed = self._owner.run(lambda: self._store.read(0))
+        if feed.fingerprint not in (None, self._encoder.fingerprint):
+            if not reencode:
+                raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
+            feed = self._reencode(feed)
+        self._index.apply(feed.changes, feed.revision)
+
+    def _reencode(self, feed: Feed) -> Feed:
+        """Encode all stored texts with the present encoder and store the vectors."""
+        routes = [encoded.route for change in feed.changes if isinstance(change, PutRoutes) for encoded in change.routes]
+        change = PutRoutes(tuple(self._encode_routes(routes)), reset=True)
+
+        def commit() -> Feed:
+            def prepare(missed: Feed) -> Change | None:
+                # Changed meanwhile: leave it as it is now and start over.
+                return change if missed.revision == feed.revision else None
+
+            self._store.commit(feed.revision, self._encoder.fingerprint, prepare)
+            return self._store.read(0)
+
+        newest = self._owner.run(commit)
+        return newest if newest.fingerprint in (None, self._encoder.fingerprint) else self._reencode(newest)
+
+    # --- encoding ------------------------------------------------------------------------------
+
+    def _encode_routes(self, routes: list[Route]) -> list[EncodedRoute]:
+        """Routes with their vectors; utterances that the index has already are not encoded again."""
+        known = {route.name: self._index.vectors_of(route.name) for route in routes}
+        missing = [
+            (route.name, text) for route in routes for text in route.utterances if text not in known[route.name]
+        ]
+        encoded = encode_texts(self._encoder, [text for _, text in missing])
+        for (name, text), vector in zip(missing, encoded, strict=True):
+            known[name][text] = vector
+        return [EncodedRoute(route, _stack(known[route.name], route)) for route in routes]
+
+    def _holds(self, route: Route) -> bool:
+        """Whether the index has just this route, so that there is nothing to replace."""
+        return route.name in self._index and self._index.route(route.name) == route
+
+    def _require(self, name: str) -> None:
+        if name not in self._index:
+            raise RouteNotFoundError(name, self._index.names())
+
+
+def _stack(vectors: Mapping[str, Vectors], route: Route) -> Vectors:
+    return np.stack([vectors[text] for text in route.utterances])

@@ -1,0 +1,127 @@
+"""What an encoder is, and the one place where its vectors are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from tqdm import tqdm
+
+from synaptoroute_core.changes import Vectors
+from synaptoroute_core.errors import EncoderError, shorten
+
+DEFAULT_NOISE = 1e-5
+"""How far a score may move between machines with float32 arithmetic."""
+
+UNIT_TOLERANCE = 1e-3
+CHUNK = 256
+"""Texts that are encoded between two steps of a progress bar."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns texts into vectors. Write your own by having these four members; no base class needed.
+
+    Attributes:
+        fingerprint: Names model, files, pooling and length limit. Vectors of encoders with equal
+            fingerprints may be compared; it is stored with the vectors.
+        dim: Length of a vector.
+        batch_invariant: A text's vector does not depend on the texts encoded beside it. If False,
+            the engine encodes one text at a time.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def batch_invariant(self) -> bool: ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of unit length: shape (len(texts), dim), float32. Called from several threads."""
+        ...
+
+
+def encode_each(encoder: Encoder, texts: Sequence[str]) -> list[Vectors | EncoderError]:
+    """Encode texts so that one which fails does not harm the others.
+
+    Returns:
+        For each text its vector, shape (dim,), or the error that it caused.
+    """
+    if encoder.batch_invariant:
+        try:
+            return list(encode_checked(encoder, texts))
+        except EncoderError as error:
+            if len(texts) == 1:
+                return [error]
+    return [_encode_alone(encoder, text) for text in texts]
+
+
+def encode_texts(encoder: Encoder, texts: Sequence[str], *, label: str = "encoding utterances") -> Vectors:
+    """Encode texts of which none may fail, with a progress bar on a terminal if they are many.
+
+    Returns:
+        The vectors: shape (len(texts), dim).
+
+    Raises:
+        EncoderError: A text could not be encoded; the message names it.
+    """
+    vectors = np.empty((len(texts), encoder.dim), np.float32)
+    for start in _chunks(len(texts), label):
+        for row, vector in enumerate(encode_each(encoder, texts[start : start + CHUNK]), start=start):
+            if isinstance(vector, EncoderError):
+                raise vector
+            vectors[row] = vector
+    return vectors
+
+
+def encode_checked(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """``encoder.encode(texts)``, with every failure turned into an :class:`EncoderError`.
+
+    A vector with a NaN must not come through: numpy's argmax would choose its row.
+    """
+    try:
+        vectors = np.asarray(encoder.encode(texts), np.float32)
+    except EncoderError:
+        raise
+    except Exception as error:
+        raise EncoderError(f"the encoder failed on {_name(texts)}: {type(error).__name__}: {error}") from error
+    if vectors.shape != (len(texts), encoder.dim):
+        raise EncoderError(
+            f"the encoder gave an array of shape {vectors.shape} for {_name(texts)}, "
+            f"expected ({len(texts)}, {encoder.dim})"
+        )
+    lengths = np.linalg.norm(vectors, axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
+    if len(wrong):
+        raise EncoderError(
+            f"the encoder gave a vector of length {lengths[wrong[0]]} for {shorten(texts[int(wrong[0])])}, expected 1"
+        )
+    return vectors
+
+
+def noise_of(encoder: Encoder) -> float:
+    """By how much a score may differ between machines: the encoder's own ``noise`` if it has one."""
+    return float(getattr(encoder, "noise", DEFAULT_NOISE))
+
+
+def _encode_alone(encoder: Encoder, text: str) -> Vectors | EncoderError:
+    try:
+        return encode_checked(encoder, [text])[0]
+    except EncoderError as error:
+        return error
+
+
+def _chunks(count: int, label: str) -> Iterator[int]:
+    starts = range(0, count, CHUNK)
+    # disable=None: no bar where standard error is not a terminal.
+    bar = tqdm(total=count, desc=label, unit="text", leave=False, disable=None if len(starts) > 1 else True)
+    with bar:
+        for start in starts:
+            yield start
+            bar.update(min(CHUNK, count - start))
+
+
+def _name(texts: Sequence[str]) -> str:
+    return shorten(texts[0]) if len(texts) == 1 else f"{len(texts)} texts"

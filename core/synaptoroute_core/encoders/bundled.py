@@ -1,0 +1,136 @@
+"""The model that comes with the package: all-MiniLM-L6-v2, nothing to download."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synaptoroute_core.changes import Vectors
+from synaptoroute_core.encoders.sessions import open_session, sha256_of
+from synaptoroute_core.errors import EncoderError
+from synaptoroute_core.text import MAX_TEXT_CHARS, replace_surrogates
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+BUNDLED_MODEL = Path(__file__).parent.parent / "models" / "all-minilm-l6-v2"
+GROUP_ROWS = 8
+"""Texts of one run: enough to share the reading of the weights, few enough to need little padding."""
+
+
+class BundledEncoder:
+    """all-MiniLM-L6-v2 (384 dimensions, 256 tokens, English) with weight-only int8.
+
+    The weights are int8 in the file and floats in the arithmetic, so a text's vector is the same to
+    the last bit alone, in any batch and with any padding. Files are checked against their sha256
+    when they are first used; constructing an encoder reads only the manifest.
+
+    Args:
+        model_path: Folder of a model built by ``scripts/build_model.py``; None = the bundled one.
+        providers: ONNX Runtime execution providers, such as ``["CUDAExecutionProvider"]``; None =
+            the CPU.
+        threads: Threads within one run. The router runs one batch in each of its workers, so one
+            thread a run uses all processors.
+
+    Raises:
+        EncoderError: The manifest is missing or damaged.
+    """
+
+    batch_invariant = True
+
+    def __init__(
+        self,
+        model_path: str | Path | None = None,
+        *,
+        providers: Sequence[str] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._folder = Path(model_path) if model_path is not None else BUNDLED_MODEL
+        self._providers = list(providers) if providers is not None else None
+        self._threads = threads
+        self._loading = threading.Lock()
+        self._manifest = _read_manifest(self._folder)
+        self.dim = int(self._manifest["dim"])
+        digest = self._manifest["files"]["model.onnx"][:16]
+        self.fingerprint = f"{self._manifest['name']}/{digest}/mean/{self._manifest['max_tokens']}"
+
+    def __repr__(self) -> str:
+        return f"BundledEncoder({self.fingerprint!r})"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of unit length: shape (len(texts), 384), float32.
+
+        Raises:
+            EncoderError: A file of the model is missing or was changed.
+        """
+        tokenizer, session = self._model
+        # One by one: encode_batch would start a thread pool of its own, beside our workers.
+        tokens = [tokenizer.encode(replace_surrogates(text[:MAX_TEXT_CHARS])).ids for text in texts]
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for group in _groups([len(ids) for ids in tokens]):
+            inputs = _pad([tokens[row] for row in group])
+            vectors[group] = session.run(["sentence_embedding"], inputs)[0]
+        return vectors
+
+    @property
+    def _model(self) -> tuple[Tokenizer, InferenceSession]:
+        with self._loading:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> tuple[Tokenizer, InferenceSession]:
+        from tokenizers import Tokenizer
+
+        _check_files(self._folder, self._manifest["files"])
+        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(int(self._manifest["max_tokens"]))
+        session = open_session(self._folder / "model.onnx", providers=self._providers, threads=self._threads)
+        return tokenizer, session
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"no usable manifest.json in {folder} ({error}); reinstall the package, or build the folder with "
+            "scripts/build_model.py"
+        ) from error
+    return manifest
+
+
+def _check_files(folder: Path, expected: dict[str, str]) -> None:
+    for name, digest in expected.items():
+        try:
+            found = sha256_of(folder / name)
+        except OSError as error:
+            raise EncoderError(f"the model file {folder / name} cannot be read: {error}; reinstall") from error
+        if found != digest:
+            raise EncoderError(
+                f"the model file {folder / name} has sha256 {found}, expected {digest}: it is damaged or was "
+                "changed; reinstall the package"
+            )
+
+
+def _groups(lengths: list[int]) -> Iterator[list[int]]:
+    """Row numbers, shortest texts first, cut into groups."""
+    ranking = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(ranking), GROUP_ROWS):
+        yield ranking[start : start + GROUP_ROWS]
+
+
+def _pad(tokens: list[list[int]]) -> dict[str, Any]:
+    shape = len(tokens), max(map(len, tokens))
+    ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for row, values in enumerate(tokens):
+        ids[row, : len(values)] = values
+        mask[row, : len(values)] = 1
+    return {"input_ids": ids, "attention_mask": mask}

@@ -1,0 +1,184 @@
+"""Any text model of fastembed, by name or from a local folder."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from synaptoroute_core.changes import Vectors
+from synaptoroute_core.encoders.base import DEFAULT_NOISE
+from synaptoroute_core.encoders.invariance import INVARIANT_BELOW, has_dynamic_quantisation, measure_movement
+from synaptoroute_core.encoders.sessions import require_providers, require_started, sha256_of
+from synaptoroute_core.errors import ConfigurationError, EncoderError
+from synaptoroute_core.text import MAX_TEXT_CHARS, replace_surrogates
+
+if TYPE_CHECKING:
+    from fastembed import TextEmbedding
+
+logger = logging.getLogger(__name__)
+
+RUN_TEXTS = 8
+_registering = threading.Lock()
+
+
+class FastEmbedEncoder:
+    """A text model run by fastembed. Loaded when constructed, once, so no thread finds it half done.
+
+    A model whose vectors depend on the texts beside them, as with dynamic int8, is found out here
+    (``batch_invariant`` is False) and is run one text at a time.
+
+    Args:
+        model_name: A name from ``TextEmbedding.list_supported_models()``, such as
+            ``BAAI/bge-small-en-v1.5``; downloaded from the model hub unless it is in the cache.
+        model_path: A local folder with the ONNX file, ``tokenizer.json`` and
+            ``tokenizer_config.json``; nothing is downloaded then. With ``model_name``, the files of
+            that model; without, any model.
+        model_file: The ONNX file in ``model_path``, if it is not ``model.onnx`` or
+            ``onnx/model.onnx``. Only without ``model_name``.
+        pooling: ``mean`` or ``cls``. Only without ``model_name``.
+        providers: ONNX Runtime execution providers, such as ``["CUDAExecutionProvider"]``.
+        threads: Threads within one run.
+        cache_dir: Where fastembed keeps what it downloads.
+        local_files_only: Never download.
+
+    Raises:
+        ConfigurationError: The name is not known, the folder is not a model's, or a provider is not
+            installed.
+        EncoderError: The model is not there and cannot be downloaded, or cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model_name: str | None = None,
+        *,
+        model_path: str | Path | None = None,
+        model_file: str | None = None,
+        pooling: Literal["mean", "cls"] = "mean",
+        providers: Sequence[str] | None = None,
+        threads: int | None = 1,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> None:
+        require_providers(providers)
+        folder = Path(model_path) if model_path is not None else None
+        if model_name is None:
+            model_name = _register_folder(folder, model_file, pooling)
+        else:
+            _require_known(model_name)
+        self.model_name = model_name
+        self._model = _load(
+            model_name,
+            specific_model_path=None if folder is None else str(folder),
+            providers=None if providers is None else list(providers),
+            cuda=False,
+            threads=threads,
+            cache_dir=None if cache_dir is None else str(cache_dir),
+            local_files_only=local_files_only,
+            enable_cpu_mem_arena=False,
+        )
+        self.dim = self._model.embedding_size
+        inner: Any = self._model.model
+        if hasattr(inner, "model") and hasattr(inner.model, "get_providers"):
+            require_started(inner.model, providers)
+        # fastembed has no public way to the folder that it resolved a name to.
+        files = Path(inner._model_dir)
+        onnx_file = files / inner.model_description.model_file
+        digests = [sha256_of(path)[:16] for path in (onnx_file, files / "tokenizer.json") if path.is_file()]
+        self.fingerprint = "/".join(["fastembed", model_name, *digests])
+        movement = measure_movement(self._embed)
+        self.batch_invariant = movement <= INVARIANT_BELOW and not has_dynamic_quantisation(onnx_file)
+        self.noise = max(DEFAULT_NOISE, movement)
+        if not self.batch_invariant:
+            logger.warning(
+                "%s: a text's vector moves by up to %.2g with the texts beside it; it is run one text at a time",
+                model_name,
+                movement,
+            )
+
+    def __repr__(self) -> str:
+        return f"FastEmbedEncoder({self.fingerprint!r})"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of unit length: shape (len(texts), dim), float32."""
+        if self.batch_invariant:
+            return self._embed(texts)
+        return np.concatenate([self._embed([text]) for text in texts])
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        cut = [replace_surrogates(text[:MAX_TEXT_CHARS]) for text in texts]
+        # Texts of like length together, so that little is padded.
+        ranking = sorted(range(len(cut)), key=lambda row: len(cut[row]))
+        vectors = np.empty((len(cut), self.dim), np.float32)
+        ranked = self._model.embed([cut[row] for row in ranking], batch_size=RUN_TEXTS)
+        for row, vector in zip(ranking, ranked, strict=True):
+            # Not every model of fastembed gives unit vectors.
+            vectors[row] = vector / np.linalg.norm(vector)
+        return vectors
+
+
+def _load(model_name: str, **options: Any) -> TextEmbedding:
+    from fastembed import TextEmbedding
+
+    if options["providers"] is not None:
+        del options["cuda"]
+    try:
+        return TextEmbedding(model_name, **options)
+    except Exception as error:
+        raise EncoderError(
+            f"the model {model_name!r} could not be loaded: {error}. If this machine cannot download it, copy the "
+            "model's folder here and pass FastEmbedEncoder(model_name, model_path=FOLDER), or leave the encoder "
+            "out to use the bundled model"
+        ) from error
+
+
+def _require_known(model_name: str) -> None:
+    from fastembed import TextEmbedding
+
+    names = [str(model["model"]) for model in TextEmbedding.list_supported_models()]
+    if model_name.lower() not in {name.lower() for name in names}:
+        close = get_close_matches(model_name, names, n=3, cutoff=0.4)
+        raise ConfigurationError(
+            f"fastembed has no text model {model_name!r}"
+            + (f"; did you mean {' or '.join(close)}?" if close else "")
+            + " For a model of your own pass model_path=FOLDER without a name"
+        )
+
+
+def _register_folder(folder: Path | None, model_file: str | None, pooling: str) -> str:
+    """Make a folder known to fastembed, whose list of custom models is one for the process."""
+    if folder is None:
+        raise ConfigurationError("FastEmbedEncoder needs model_name, model_path or both")
+    found = [name for name in (model_file, "model.onnx", "onnx/model.onnx") if name and (folder / name).is_file()]
+    if not found:
+        raise ConfigurationError(f"there is no {model_file or 'model.onnx or onnx/model.onnx'} in {folder}")
+    from fastembed import TextEmbedding
+    from fastembed.common.model_description import ModelSource, PoolingType
+
+    name = f"local/{sha256_of(folder / found[0])[:16]}-{pooling}"
+    with _registering:
+        if name not in {str(model["model"]) for model in TextEmbedding.list_supported_models()}:
+            TextEmbedding.add_custom_model(
+                model=name,
+                pooling=PoolingType.CLS if pooling == "cls" else PoolingType.MEAN,
+                normalization=True,
+                sources=ModelSource(hf=name),
+                dim=_output_dim(folder / found[0]),
+                model_file=found[0],
+            )
+    return name
+
+
+def _output_dim(model: Path) -> int:
+    from synaptoroute_core.encoders.sessions import open_session
+
+    shape = open_session(model, providers=None, threads=1).get_outputs()[0].shape
+    if not isinstance(shape[-1], int):
+        raise ConfigurationError(f"the first output of {model} has shape {shape}: its last axis must be fixed")
+    return shape[-1]
+

@@ -1,0 +1,157 @@
+"""Every error that the engine raises on purpose.
+
+::
+
+    SynaptoRouteError
+    ├── ConfigurationError (ValueError)      a setting, a route or a route file is not valid
+    ├── InvalidTextError (ValueError)        a query or an utterance is not usable text
+    ├── RouteNotFoundError (LookupError)     the named route is not there
+    ├── RouteExistsError (ValueError)        the named route is there already
+    ├── NoRouteError (LookupError)           an adapter was told to raise when no route fits
+    ├── RouterOverloadedError                too many queries are waiting: try again later
+    ├── RouterTimeoutError (TimeoutError)    the query's time ran out
+    ├── RouterClosedError                    the router was closed, or belongs to another process
+    ├── EncoderError                         the model could not be loaded, or gave unusable vectors
+    │   └── EncoderMismatchError             stored vectors come from another encoder
+    └── StorageError                         the store could not be read or written
+
+Messages carry the value that was wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synaptoroute_core.types import Decision
+
+SHOWN_CHARACTERS = 80
+
+
+def shorten(value: object, limit: int = SHOWN_CHARACTERS) -> str:
+    """``repr(value)``, cut to ``limit`` characters so that no message drags a whole document."""
+    if isinstance(value, str) and len(value) > limit:
+        return f"{value[:limit]!r}... ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+class SynaptoRouteError(Exception):
+    """The common base: ``except SynaptoRouteError`` catches everything below."""
+
+
+class ConfigurationError(SynaptoRouteError, ValueError):
+    """A setting, a route or a route file is not valid."""
+
+
+class InvalidTextError(SynaptoRouteError, ValueError):
+    """A query or an utterance is not usable text: not a string, blank, or far too long."""
+
+
+class RouteNotFoundError(SynaptoRouteError, LookupError):
+    """The named route is not there.
+
+    Attributes:
+        name: The name that was asked for.
+    """
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        names = list(known)
+        close = get_close_matches(name, names, n=3)
+        if close:
+            hint = f"did you mean {' or '.join(map(repr, close))}?"
+        elif names:
+            hint = f"there are {len(names)} routes: {shorten(', '.join(sorted(names)), 200)}"
+        else:
+            hint = "there are no routes yet: add one with add_route()"
+        super().__init__(f"no route is named {shorten(name)}; {hint}")
+
+
+class RouteExistsError(SynaptoRouteError, ValueError):
+    """The named route is there already.
+
+    Attributes:
+        name: The name that is taken.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"a route named {shorten(name)} exists already; pass overwrite=True to replace it, "
+            "or add_utterances() to add to it"
+        )
+
+
+class NoRouteError(SynaptoRouteError, LookupError):
+    """No route fits, and the caller asked for an exception instead of an abstention.
+
+    Attributes:
+        decision: The abstaining decision, with its candidates and reason.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+        super().__init__(f"no route was chosen: {decision.reason}")
+
+
+class RouterOverloadedError(SynaptoRouteError):
+    """As many queries are waiting or running as the router admits.
+
+    Attributes:
+        pending: Queries waiting or running when this one was refused.
+        limit: The bound, ``RouterConfig.max_pending``.
+        retry_after_s: Seconds in which that backlog should be worked off, from the measured rate.
+    """
+
+    def __init__(self, pending: int, limit: int, retry_after_s: float) -> None:
+        self.pending = pending
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"{pending:,} queries are pending and the limit is {limit:,}; "
+            f"try again in {retry_after_s:.2f} s, or raise RouterConfig.max_pending"
+        )
+
+
+class RouterTimeoutError(SynaptoRouteError, TimeoutError):
+    """The query's time ran out before a decision was made.
+
+    Attributes:
+        timeout_s: The time that it was given, in seconds.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        super().__init__(f"no decision within {timeout_s:g} s")
+
+
+class RouterClosedError(SynaptoRouteError):
+    """The router was closed, or belongs to the process that this one was forked from."""
+
+
+class EncoderError(SynaptoRouteError):
+    """The model could not be loaded, or gave vectors that cannot be used."""
+
+
+class EncoderMismatchError(EncoderError):
+    """The stored vectors come from another encoder than the one in use.
+
+    Attributes:
+        stored: Fingerprint of the encoder that made the stored vectors.
+        current: Fingerprint of the encoder in use.
+    """
+
+    def __init__(self, stored: str, current: str) -> None:
+        self.stored = stored
+        self.current = current
+        super().__init__(
+            f"the stored vectors were made by encoder {stored!r}, this router uses {current!r}; "
+            "open the store with the first one, or with RouterConfig(on_encoder_change='reencode')"
+        )
+
+
+class StorageError(SynaptoRouteError):
+    """The store could not be read or written; what was being changed is as it was before."""

@@ -1,0 +1,72 @@
+"""Scores of one query against every route: pure functions of a snapshot and a vector.
+
+A route's score blends its **nearest utterance** with its **centre**, the direction of the mean of
+its utterances. How far the centre is trusted depends on how tight the route is: with r the length of
+the mean vector (1 for a single utterance, near 0 for utterances that have nothing in common),
+
+    score = (1 - w r²) · nearest + w r² · cos(query, centre),      w = 0.7
+
+so a route of one utterance is scored by its cosine, a tight route mostly by its centre, which
+averages the noise of single sentences away, and a route of many different things by its nearest
+example, since the centre of those means nothing. ``docs/decisions.md`` has the measurements.
+
+Every route is scored from its own utterances. A search for the k nearest utterances over all routes
+would let one wordy route crowd out another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synaptoroute_core.changes import Vectors
+from synaptoroute_core.snapshot import Snapshot
+
+CENTRE_TRUST = 0.7
+"""w above: chosen on validation splits, see ``benchmarks/defaults.py``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of one query.
+
+    Attributes:
+        routes: Score of each route of the snapshot: shape (routes,).
+        rows: Product with each row of the matrix: shape (rows,); cosines where the row is an
+            utterance of the snapshot.
+    """
+
+    routes: NDArray[np.float32]
+    rows: NDArray[np.float32]
+
+
+def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
+    """Score every route against one query of unit length: shape (dim,).
+
+    The product is one dot product a row rather than a call of a threaded matrix product: the same
+    two vectors then give the same bits whatever else is in the batch or the matrix, and no BLAS
+    threads fight the encoder's for the processors.
+    """
+    rows = np.vecdot(snapshot.matrix, query)
+    if not snapshot.names:
+        return Scored(np.empty(0, np.float32), rows)
+    nearest = np.maximum.reduceat(rows[snapshot.order], snapshot.starts)
+    scores = snapshot.nearest_weights * nearest + rows[snapshot.centres]
+    return Scored(np.clip(scores, -1.0, 1.0), rows)
+
+
+def centre_of(total: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], float]:
+    """A route's scaled centre row and the weight of its nearest utterance.
+
+    Args:
+        total: Sum of the route's unit vectors: shape (dim,).
+        count: How many they are.
+
+    Returns:
+        The row whose product with a query is w r² · cos(query, centre), and 1 - w r².
+    """
+    mean = total / count
+    length = float(np.linalg.norm(mean))
+    return CENTRE_TRUST * length * mean, 1.0 - CENTRE_TRUST * length * length

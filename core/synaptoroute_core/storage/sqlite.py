@@ -1,0 +1,285 @@
+"""Routes in a SQLite file: write-ahead log, full synchronisation, one transaction a change."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synaptoroute_core.changes import (
+    AddUtterances,
+    Change,
+    DropRoutes,
+    DropUtterances,
+    EncodedRoute,
+    Feed,
+    PutRoutes,
+    SetThresholds,
+    Vectors,
+)
+from synaptoroute_core.errors import EncoderMismatchError, StorageError
+from synaptoroute_core.storage.migrations import migrate
+from synaptoroute_core.types import Route
+
+MEMORY = ":memory:"
+LOG_LENGTH = 10_000
+"""Revisions kept in the log; who knows an older one gets everything anew."""
+BUSY_TIMEOUT_S = 30.0
+RESET = "reset"
+VECTOR = np.dtype("<f4")
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+)
+
+
+class SqliteStore:
+    """A store in one SQLite file, or in memory. Several processes may have the same file open.
+
+    The file must lie on a local disk: write-ahead logging does not work over a network.
+
+    Args:
+        path: The file, made if it is not there; or ``:memory:``.
+
+    Raises:
+        StorageError: The file cannot be opened, is no SQLite database, or is of a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+        self.shared = self._path != MEMORY
+        if self.shared:
+            _make_private(Path(self._path))
+        with self._translated("open"):
+            # The router calls from one thread of its own, which need not be the one that constructs.
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                for pragma in PRAGMAS:
+                    self._connection.execute(pragma)
+                migrate(self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+        self._seen_version = -1
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self._path!r})"
+
+    def read(self, since: int) -> Feed:
+        """What leads from a revision to the newest; see :meth:`Store.read`."""
+        with self._transaction("DEFERRED", "read"):
+            feed = self._feed(since)
+            version = self._read_data_version()
+        self._seen_version = version
+        return feed
+
+    def commit(self, since: int, fingerprint: str, prepare: Callable[[Feed], Change | None]) -> int:
+        """Write one change as one transaction; see :meth:`Store.commit`."""
+        with self._transaction("IMMEDIATE", "write"):
+            feed = self._feed(since)
+            change = prepare(feed)
+            if change is None:
+                return feed.revision
+            self._set_encoder(feed.fingerprint, fingerprint, change)
+            self._write(change)
+            self._log(feed.revision + 1, change)
+            return feed.revision + 1
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last successful read or commit."""
+        return self._read_data_version() != self._seen_version
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    # --- transactions --------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, mode: str, verb: str) -> Iterator[None]:
+        with self._translated(verb):
+            # IMMEDIATE takes the write lock at once. A transaction that reads first and asks for it
+            # later fails when another has written in between, whatever the busy timeout.
+            self._connection.execute(f"BEGIN {mode}")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot {verb} the database {self._path}: {error}") from error
+
+    def _read_data_version(self) -> int:
+        with self._translated("read"):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _feed(self, since: int) -> Feed:
+        row = self._connection.execute("SELECT min(revision), max(revision) FROM changes").fetchone()
+        oldest, newest = (int(row[0]), int(row[1])) if row[0] is not None else (1, 0)
+        encoder = self._connection.execute("SELECT fingerprint, dim FROM encoder").fetchone()
+        if encoder is None or newest == since:
+            return Feed(newest, encoder[0] if encoder else None, ())
+        in_log = oldest - 1 <= since < newest and since > 0
+        touched = self._touched(since) if in_log else None
+        routes = self._encoded_routes(touched, int(encoder[1]))
+        changes: list[Change] = [PutRoutes(tuple(routes), reset=touched is None)]
+        if touched is not None:
+            gone = touched - {encoded.route.name for encoded in routes}
+            changes.insert(0, DropRoutes(tuple(sorted(gone))))
+        return Feed(newest, encoder[0], tuple(changes))
+
+    def _touched(self, since: int) -> set[str] | None:
+        """Names of the routes changed after a revision; None if all may be."""
+        names: set[str] = set()
+        rows = self._connection.execute("SELECT kind, routes FROM changes WHERE revision > ?", (since,))
+        for kind, routes in rows:
+            if kind == RESET:
+                return None
+            names.update(json.loads(routes))
+        return names
+
+    def _encoded_routes(self, names: set[str] | None, dim: int) -> list[EncodedRoute]:
+        wanted = None if names is None else json.dumps(sorted(names))
+        routes = self._connection.execute(
+            "SELECT id, name, description, threshold, metadata FROM routes "
+            "WHERE ?1 IS NULL OR name IN (SELECT value FROM json_each(?1)) ORDER BY id",
+            (wanted,),
+        ).fetchall()
+        utterances = self._connection.execute(
+            "SELECT route_id, text, vector FROM utterances "
+            "WHERE ?1 IS NULL OR route_id IN "
+            "(SELECT id FROM routes WHERE name IN (SELECT value FROM json_each(?1))) ORDER BY id",
+            (wanted,),
+        )
+        by_route: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in routes}
+        for route_id, text, vector in utterances:
+            by_route[route_id].append((text, vector))
+        return [self._decode(row, by_route[row[0]], dim) for row in routes]
+
+    def _decode(self, row: tuple[Any, ...], utterances: list[tuple[str, bytes]], dim: int) -> EncodedRoute:
+        _, name, description, threshold, metadata = row
+        try:
+            if any(len(vector) != dim * VECTOR.itemsize for _, vector in utterances):
+                raise ValueError(f"a vector is not {dim} numbers long")
+            joined = np.frombuffer(b"".join(vector for _, vector in utterances), VECTOR)
+            vectors = joined.reshape(len(utterances), dim).astype(np.float32)
+            if not np.isfinite(vectors).all():
+                raise ValueError("a vector is not finite")
+            route = Route(
+                name,
+                [text for text, _ in utterances],
+                description=description,
+                threshold=threshold,
+                metadata=json.loads(metadata),
+            )
+            if len(route.utterances) != len(utterances):
+                raise ValueError("two utterances are the same")
+        except (ValueError, TypeError) as error:
+            raise StorageError(f"the route {name!r} in the database {self._path} is damaged: {error}") from error
+        return EncodedRoute(route, vectors)
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def _set_encoder(self, stored: str | None, fingerprint: str, change: Change) -> None:
+        resets = isinstance(change, PutRoutes) and change.reset
+        if stored is not None and stored != fingerprint and not resets:
+            raise EncoderMismatchError(stored, fingerprint)
+        if isinstance(change, PutRoutes) and stored != fingerprint:
+            self._connection.execute("DELETE FROM encoder")
+            if change.routes:
+                dim = change.routes[0].vectors.shape[1]
+                self._connection.execute("INSERT INTO encoder VALUES (1, ?, ?)", (fingerprint, dim))
+
+    def _write(self, change: Change) -> None:
+        match change:
+            case PutRoutes(routes=routes, reset=reset):
+                if reset:
+                    self._connection.execute("DELETE FROM routes")
+                for encoded in routes:
+                    self._put(encoded)
+            case DropRoutes(names=names):
+                self._connection.executemany("DELETE FROM routes WHERE name = ?", [(name,) for name in names])
+            case AddUtterances(name=name, texts=texts, vectors=vectors):
+                self._insert_utterances(name, texts, vectors)
+            case DropUtterances(name=name, texts=texts):
+                self._connection.executemany(
+                    "DELETE FROM utterances WHERE text = ?2 AND route_id = (SELECT id FROM routes WHERE name = ?1)",
+                    [(name, text) for text in texts],
+                )
+            case SetThresholds(thresholds=thresholds):
+                self._connection.executemany(
+                    "UPDATE routes SET threshold = ?2 WHERE name = ?1", list(thresholds.items())
+                )
+
+    def _put(self, encoded: EncodedRoute) -> None:
+        route = encoded.route
+        self._connection.execute(
+            "INSERT INTO routes (name, description, threshold, metadata) VALUES (?1, ?2, ?3, ?4) "
+            "ON CONFLICT (name) DO UPDATE SET description = ?2, threshold = ?3, metadata = ?4",
+            (route.name, route.description, route.threshold, json.dumps(route.metadata)),
+        )
+        self._connection.execute(
+            "DELETE FROM utterances WHERE route_id = (SELECT id FROM routes WHERE name = ?)", (route.name,)
+        )
+        self._insert_utterances(route.name, route.utterances, encoded.vectors)
+
+    def _insert_utterances(self, name: str, texts: Iterable[str], vectors: Vectors) -> None:
+        self._connection.executemany(
+            "INSERT INTO utterances (route_id, text, vector) VALUES ((SELECT id FROM routes WHERE name = ?), ?, ?)",
+            [
+                (name, text, vector.astype(VECTOR).tobytes())
+                for text, vector in zip(texts, vectors, strict=True)
+            ],
+        )
+
+    def _log(self, revision: int, change: Change) -> None:
+        kind, names = _describe(change)
+        self._connection.execute(
+            "INSERT INTO changes (revision, kind, routes) VALUES (?, ?, ?)", (revision, kind, json.dumps(names))
+        )
+        self._connection.execute("DELETE FROM changes WHERE revision <= ?", (revision - LOG_LENGTH,))
+
+
+def _describe(change: Change) -> tuple[str, list[str]]:
+    match change:
+        case PutRoutes(routes=routes, reset=reset):
+            return (RESET if reset else "put"), [encoded.route.name for encoded in routes]
+        case DropRoutes(names=names):
+            return "drop", list(names)
+        case AddUtterances(name=name):
+            return "add_utterances", [name]
+        case DropUtterances(name=name):
+            return "drop_utterances", [name]
+        case SetThresholds(thresholds=thresholds):
+            return "set_thresholds", list(thresholds)
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file that only its owner can read; SQLite gives its side files the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        if isinstance(error, PermissionError) and path.is_file():
+            return  # SQLite opens a read-only file, and says so when it is written
+        raise StorageError(
+            f"cannot open the database {path}: {error.strerror}; does its folder exist, and may you write there?"
+        ) from error

@@ -1,0 +1,68 @@
+"""What counts as text: checked once, where it enters."""
+
+from __future__ import annotations
+
+from synaptoroute_core.errors import InvalidTextError, shorten
+
+MAX_TEXT_CHARS = 16_384
+"""Longest utterance, and what is read of a query: tokenisers read a text to its end before they cut
+it to the model's few hundred tokens, and ten megabytes took one 13 seconds."""
+
+
+def clean_query(text: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
+    """Check a query and return what the encoder is to read of it.
+
+    White space at both ends is dropped, lone surrogates become U+FFFD, and what lies beyond
+    ``max_chars`` characters is cut.
+
+    Raises:
+        InvalidTextError: ``text`` is not a string, or nothing in it can be seen.
+    """
+    checked = require_text(text, "the query")[:max_chars]
+    return require_visible(replace_surrogates(checked).strip(), checked, "the query")
+
+
+def clean_utterance(text: object) -> str:
+    """Check an utterance; like :func:`clean_query`, but a text that is too long is refused.
+
+    Raises:
+        InvalidTextError: ``text`` is not a string, is blank, or is longer than 16,384 characters.
+    """
+    checked = require_text(text, "an utterance")
+    if len(checked) > MAX_TEXT_CHARS:
+        raise InvalidTextError(
+            f"an utterance has {len(checked):,} characters, the limit is {MAX_TEXT_CHARS:,}: "
+            f"{shorten(checked)}; an utterance is an example of what a user types, not a document"
+        )
+    return require_visible(replace_surrogates(checked).strip(), checked, "an utterance")
+
+
+def utterance_key(text: str) -> str:
+    """What makes two utterances of one route the same: the text without case and spacing."""
+    return " ".join(text.split()).casefold()
+
+
+def require_text(text: object, what: str) -> str:
+    """``text`` if it is a string."""
+    if not isinstance(text, str):
+        raise InvalidTextError(
+            f"{what} must be a string, got {type(text).__name__}: {shorten(text)}"
+            + ("; in YAML, put it in quotes" if isinstance(text, bool | int | float) else "")
+        )
+    return text
+
+
+def require_visible(text: str, original: str, what: str) -> str:
+    """``text`` if a reader would see anything of it: an encoder gives even a blank a vector."""
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise InvalidTextError(f"{what} is blank: {shorten(original)}; leave it out or give it words")
+    return text
+
+
+def replace_surrogates(text: str) -> str:
+    """Join surrogate pairs and replace lone ones, which neither tokenisers nor SQLite accept."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

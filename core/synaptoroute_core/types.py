@@ -1,0 +1,278 @@
+"""The values that go in and out of the engine: frozen, validated where they are made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from synaptoroute_core.errors import ConfigurationError, SynaptoRouteError, shorten
+from synaptoroute_core.text import clean_utterance, utterance_key
+
+Example: TypeAlias = tuple[str, str | None]
+"""A labelled text: the text and the name of its route, or None if it belongs to none of them."""
+
+Reason: TypeAlias = Literal["matched", "below_threshold", "ambiguous", "low_confidence", "no_routes"]
+Score: TypeAlias = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
+
+ROUTE_NAME = re.compile(r"[\w.\-]{1,128}")
+MAX_METADATA_BYTES = 16_384
+
+
+class FrozenModel(BaseModel):
+    """A pydantic model that cannot be changed and fails with :class:`ConfigurationError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise readable(error) from error
+
+    # Tells pydantic that validation need not go through this constructor: a model inside another
+    # one, or made by model_validate, then reports its errors as pydantic users expect.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+
+def readable(error: ValidationError) -> SynaptoRouteError:
+    """The first thing that is wrong, as one of our errors, with the value and its place."""
+    first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SynaptoRouteError):
+        return cause
+    place = ".".join(str(part) for part in first["loc"]) or "value"
+    return ConfigurationError(f"{error.title}: {place} = {shorten(first['input'])}: {first['msg']}")
+
+
+def clean_name(name: object) -> str:
+    """``name`` if it can be a route's name.
+
+    Raises:
+        ConfigurationError: It is not a string of 1 to 128 letters, digits, ``_``, ``.`` and ``-``.
+    """
+    if not isinstance(name, str) or not ROUTE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{shorten(name)} cannot be a route's name: use 1 to 128 letters, digits, '_', '.' or '-'"
+        )
+    return name
+
+
+def clean_threshold(value: object) -> float | None:
+    """``value`` if it can be a route's threshold.
+
+    Raises:
+        ConfigurationError: It is neither None nor a number from -1 to 1.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1.0 <= value <= 1.0:
+        raise ConfigurationError(f"{shorten(value)} cannot be a threshold: use a number from -1 to 1, or None")
+    return float(value)
+
+
+def unique_utterances(texts: object) -> tuple[str, ...]:
+    """Checked utterances in their order, the first of each that differ only in case or spacing.
+
+    Raises:
+        ConfigurationError: ``texts`` is one string, or cannot be iterated over.
+        InvalidTextError: One of them is not usable text.
+    """
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise ConfigurationError(f"utterances must be a list of strings, got {shorten(texts)}")
+    unique: dict[str, str] = {}
+    for text in texts:
+        cleaned = clean_utterance(text)
+        unique.setdefault(utterance_key(cleaned), cleaned)
+    return tuple(unique.values())
+
+
+class Route(FrozenModel):
+    """One destination, known by examples of what users say when they mean it.
+
+    Attributes:
+        name: 1 to 128 letters, digits, ``_``, ``.``, ``-``.
+        utterances: At least one; stripped, the first kept of those that differ in case or spacing.
+        description: For people and for language models; the score does not use it.
+        threshold: Least score at which this route is chosen, -1 to 1; None = the router's.
+        metadata: JSON data of the user's own, at most 16 KiB; the engine does not look at it.
+    """
+
+    name: str
+    utterances: tuple[str, ...]
+    description: str = ""
+    threshold: Score | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    def __init__(
+        self,
+        name: str,
+        utterances: Iterable[str],
+        *,
+        description: str = "",
+        threshold: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a route.
+
+        Raises:
+            ConfigurationError: The name, threshold, description or metadata is not valid, or there
+                is no utterance.
+            InvalidTextError: An utterance is not a string, blank, or too long.
+        """
+        super().__init__(
+            name=name,
+            utterances=utterances,
+            description=description,
+            threshold=threshold,
+            metadata={} if metadata is None else metadata,
+        )
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in FrozenModel
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _check_name(cls, name: object) -> str:
+        return clean_name(name)
+
+    @field_validator("utterances", mode="before")
+    @classmethod
+    def _check_utterances(cls, texts: object) -> tuple[str, ...]:
+        unique = unique_utterances(texts)
+        if not unique:
+            raise ConfigurationError("a route needs at least one utterance")
+        return unique
+
+    @field_validator("metadata", mode="after")
+    @classmethod
+    def _copy_metadata(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """A copy by way of JSON: what cannot be stored is refused, what is kept is nobody else's."""
+        try:
+            encoded = json.dumps(metadata, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"metadata must be JSON data: {error}") from error
+        if len(encoded) > MAX_METADATA_BYTES:
+            raise ConfigurationError(f"metadata takes {len(encoded):,} bytes, the limit is {MAX_METADATA_BYTES:,}")
+        copy: dict[str, Any] = json.loads(encoded)
+        return copy
+
+
+class Candidate(FrozenModel):
+    """A route that was considered.
+
+    Attributes:
+        route: Its name.
+        score: Its score, -1 to 1.
+        utterance: The one of its utterances that is nearest to the text.
+    """
+
+    route: str
+    score: float
+    utterance: str
+
+
+class Decision(FrozenModel):
+    """What the router says of one text. ``bool(decision)`` is whether a route was chosen.
+
+    Attributes:
+        route: Name of the chosen route, or None for an abstention.
+        reason: ``matched``; ``below_threshold`` (the best score is too low); ``ambiguous`` (the two
+            best are too close); ``low_confidence`` (a fitted router's confidence is too low);
+            ``no_routes`` (there was nothing to choose from).
+        score: The best candidate's score, -1 to 1; None without candidates.
+        threshold: The score that the best candidate needed; None without candidates.
+        margin: Lead of the best candidate over the second; None with fewer than two.
+        confidence: Calibrated probability that the best candidate is right; None unless fitted.
+        scorer: The rule that spoke: ``similarity``, or the name of a fitted one.
+        candidates: Best first, at most ``RouterConfig.max_candidates``.
+        near_boundary: The outcome could differ on another machine: the score or the margin lies
+            within the encoder's numerical noise of its limit.
+        revision: The revision of the routes that were asked.
+    """
+
+    route: str | None
+    reason: Reason
+    score: float | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    confidence: float | None = None
+    scorer: str = "similarity"
+    candidates: tuple[Candidate, ...] = ()
+    near_boundary: bool = False
+    revision: int = 0
+
+    def __bool__(self) -> bool:
+        return self.route is not None
+
+
+class Receipt(FrozenModel):
+    """Proof that a change is stored and in force.
+
+    Attributes:
+        revision: The revision that the change made; the one before if there was nothing to change.
+        changed: How many utterances (of a threshold update: routes) were added, replaced or removed.
+    """
+
+    revision: int
+    changed: int
+
+
+class Neighbour(FrozenModel):
+    """An utterance near a text.
+
+    Attributes:
+        route: The route that it belongs to.
+        utterance: Its text.
+        similarity: Cosine of the two vectors, -1 to 1.
+    """
+
+    route: str
+    utterance: str
+    similarity: float
+
+
+class Explanation(FrozenModel):
+    """Why a text was decided as it was.
+
+    Attributes:
+        decision: The decision.
+        neighbours: The nearest utterances over all routes, nearest first.
+        advice: One sentence: what the decision rests on, and what would turn it.
+    """
+
+    decision: Decision
+    neighbours: tuple[Neighbour, ...]
+    advice: str
+
+
+class RouterStats(FrozenModel):
+    """Counts since the router was opened, and what it holds now.
+
+    Attributes:
+        routes: Routes now.
+        utterances: Utterances now.
+        revision: Revision now.
+        pending: Queries waiting or running now.
+        answered: Queries that got a decision, from the cache or not.
+        cache_hits: Queries that needed no encoding.
+        encoded: Texts encoded for queries.
+        batches: Batches that the workers ran.
+        rejected: Queries refused because the router was full.
+        dropped: Queries cancelled or out of time before their turn; they were not encoded.
+        failed: Queries that ended in an error of the encoder.
+    """
+
+    routes: int
+    utterances: int
+    revision: int
+    pending: int
+    answered: int
+    cache_hits: int
+    encoded: int
+    batches: int
+    rejected: int
+    dropped: int
+    failed: int
