@@ -149,7 +149,10 @@ def transformer_layer(graph: GraphWriter, x: str, mask: str, layer: int) -> str:
     x = graph.layer_norm(attended, f"{source}.attention.output.LayerNorm", f"{name}.attention_norm")
     weights = graph.weights
     wide = graph.linear(
-        x, weights[f"{source}.intermediate.dense.weight"].T, weights[f"{source}.intermediate.dense.bias"], f"{name}.wide"
+        x,
+        weights[f"{source}.intermediate.dense.weight"].T,
+        weights[f"{source}.intermediate.dense.bias"],
+        f"{name}.wide",
     )
     active = graph.add("Gelu", [wide], f"{name}.gelu")
     narrow = graph.linear(

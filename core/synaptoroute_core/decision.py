@@ -30,9 +30,7 @@ class Policy:
     noise: float
 
 
-def decide(
-    snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collection[str] | None = None
-) -> Decision:
+def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collection[str] | None = None) -> Decision:
     """Choose a route, or abstain and say why.
 
     Args:
@@ -100,4 +98,4 @@ def best_positions(
 def evidence(snapshot: Snapshot, scored: Scored, position: int) -> str:
     """The utterance that speaks for a route: the one nearest to the query."""
     rows = snapshot.rows_of(position)
-    return snapshot.texts[rows[np.argmax(scored.rows[rows])]]
+    return snapshot.texts[int(rows[np.argmax(scored.rows[rows])])]

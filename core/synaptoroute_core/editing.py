@@ -201,7 +201,9 @@ class RouteEditor:
 
     def _reencode(self, feed: Feed) -> Feed:
         """Encode all stored texts with the present encoder and store the vectors."""
-        routes = [encoded.route for change in feed.changes if isinstance(change, PutRoutes) for encoded in change.routes]
+        routes = [
+            encoded.route for change in feed.changes if isinstance(change, PutRoutes) for encoded in change.routes
+        ]
         change = PutRoutes(tuple(self._encode_routes(routes)), reset=True)
 
         def commit() -> Feed:
@@ -220,9 +222,7 @@ class RouteEditor:
     def _encode_routes(self, routes: list[Route]) -> list[EncodedRoute]:
         """Routes with their vectors; utterances that the index has already are not encoded again."""
         known = {route.name: self._index.vectors_of(route.name) for route in routes}
-        missing = [
-            (route.name, text) for route in routes for text in route.utterances if text not in known[route.name]
-        ]
+        missing = [(route.name, text) for route in routes for text in route.utterances if text not in known[route.name]]
         encoded = encode_texts(self._encoder, [text for _, text in missing])
         for (name, text), vector in zip(missing, encoded, strict=True):
             known[name][text] = vector

@@ -33,7 +33,7 @@ def nearest_utterances(snapshot: Snapshot, scored: Scored) -> tuple[Neighbour, .
     return tuple(
         Neighbour(
             route=snapshot.names[owner],
-            utterance=snapshot.texts[snapshot.order[place]],
+            utterance=snapshot.texts[int(snapshot.order[place])],
             similarity=float(similarities[place]),
         )
         for place, owner in zip(nearest, owners, strict=True)

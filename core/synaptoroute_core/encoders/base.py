@@ -108,9 +108,10 @@ def noise_of(encoder: Encoder) -> float:
 
 def _encode_alone(encoder: Encoder, text: str) -> Vectors | EncoderError:
     try:
-        return encode_checked(encoder, [text])[0]
+        vector: Vectors = encode_checked(encoder, [text])[0]
     except EncoderError as error:
         return error
+    return vector
 
 
 def _chunks(count: int, label: str) -> Iterator[int]:

@@ -181,4 +181,3 @@ def _output_dim(model: Path) -> int:
     if not isinstance(shape[-1], int):
         raise ConfigurationError(f"the first output of {model} has shape {shape}: its last axis must be fixed")
     return shape[-1]
-

@@ -123,7 +123,10 @@ def evaluate_decisions(
     inside = np.array([label is not None for label in labels])
     answered = np.array([decision.route is not None for decision in decisions])
     right = np.array(
-        [decision.route is not None and decision.route == label for label, decision in zip(labels, decisions, strict=True)]
+        [
+            decision.route is not None and decision.route == label
+            for label, decision in zip(labels, decisions, strict=True)
+        ]
     )
     best_right = np.array(
         [label is not None and _best(decision) == label for label, decision in zip(labels, decisions, strict=True)]

@@ -245,10 +245,7 @@ class SqliteStore:
     def _insert_utterances(self, name: str, texts: Iterable[str], vectors: Vectors) -> None:
         self._connection.executemany(
             "INSERT INTO utterances (route_id, text, vector) VALUES ((SELECT id FROM routes WHERE name = ?), ?, ?)",
-            [
-                (name, text, vector.astype(VECTOR).tobytes())
-                for text, vector in zip(texts, vectors, strict=True)
-            ],
+            [(name, text, vector.astype(VECTOR).tobytes()) for text, vector in zip(texts, vectors, strict=True)],
         )
 
     def _log(self, revision: int, change: Change) -> None:

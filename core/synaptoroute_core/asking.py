@@ -1,0 +1,146 @@
+"""The router's questions, blocking and awaitable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future
+
+from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.errors import ConfigurationError, RouteNotFoundError, RouterTimeoutError, shorten
+from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.learning import EvaluationReport, evaluate_decisions
+from synaptoroute_core.serving import QueryService
+from synaptoroute_core.types import Decision, Example, Explanation
+
+
+class Asking:
+    """Methods that change nothing. An awaitable twin's name begins with ``a``; both run the same code."""
+
+    _config: RouterConfig
+    _index: RouteIndex
+    _service: QueryService
+
+    def route(self, text: str, *, allowed: Collection[str] | None = None, timeout: float | None = None) -> Decision:
+        """Decide on one text.
+
+        Args:
+            text: The query.
+            allowed: Route names to choose from; None = all.
+            timeout: Seconds; None = ``RouterConfig.timeout_s``.
+
+        Raises:
+            InvalidTextError: The text is not a string, or is blank.
+            RouteNotFoundError: ``allowed`` names a route that is not there.
+            RouterOverloadedError: Too many queries are pending.
+            RouterTimeoutError: There was no decision in time.
+            RouterClosedError: The router is closed.
+            EncoderError: The encoder failed on this text.
+        """
+        query = self._service.check(text, allowed)
+        known = self._service.recall(query)
+        if known is not None:
+            return known
+        timeout_s = self._timeout_s(timeout)
+        future = self._service.submit(query, timeout_s)
+        try:
+            return future.result(timeout_s)
+        except BaseException as error:
+            raise _ended(future, error, timeout_s) from None
+
+    async def aroute(
+        self, text: str, *, allowed: Collection[str] | None = None, timeout: float | None = None
+    ) -> Decision:
+        """The awaitable twin of :meth:`route`; the event loop is not blocked."""
+        query = self._service.check(text, allowed)
+        known = self._service.recall(query)
+        if known is not None:
+            return known
+        timeout_s = self._timeout_s(timeout)
+        future = self._service.submit(query, timeout_s)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+        except BaseException as error:
+            raise _ended(future, error, timeout_s) from None
+
+    def route_batch(self, texts: Sequence[str], *, allowed: Collection[str] | None = None) -> list[Decision]:
+        """Decide on many texts; each gets the decision that it would get alone.
+
+        Texts are handed in as room becomes free, so a batch may be larger than ``max_pending``.
+
+        Returns:
+            The decisions in the order of ``texts``.
+
+        Raises:
+            InvalidTextError: One of the texts is not usable; none was routed.
+            RouterOverloadedError: Other callers fill the router.
+            Others as :meth:`route`.
+        """
+        future = self._service.submit_all(self._service.check_all(texts, allowed))
+        try:
+            return _all_or_raise(future.result())
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def aroute_batch(self, texts: Sequence[str], *, allowed: Collection[str] | None = None) -> list[Decision]:
+        """The awaitable twin of :meth:`route_batch`; cancelling it stops handing in texts."""
+        future = self._service.submit_all(self._service.check_all(texts, allowed))
+        return _all_or_raise(await asyncio.wrap_future(future))
+
+    def explain(self, text: str, *, allowed: Collection[str] | None = None) -> Explanation:
+        """Decide on a text and say why: the nearest utterances and what would turn the decision.
+
+        Raises:
+            As :meth:`route`.
+        """
+        return self._service.explain(self._service.check(text, allowed))
+
+    async def aexplain(self, text: str, *, allowed: Collection[str] | None = None) -> Explanation:
+        """The awaitable twin of :meth:`explain`."""
+        return await asyncio.to_thread(self.explain, text, allowed=allowed)
+
+    def evaluate(self, examples: Iterable[Example]) -> EvaluationReport:
+        """Route labelled texts and compare.
+
+        Args:
+            examples: Pairs of a text and the name of its route, or None if it belongs to none.
+
+        Raises:
+            RouteNotFoundError: A label is no route's name.
+            ConfigurationError: There are no examples.
+            InvalidTextError: A text is not usable.
+        """
+        pairs = list(examples)
+        names = self._index.names()
+        known = frozenset(names)
+        for _, label in pairs:
+            if label is not None and label not in known:
+                raise RouteNotFoundError(label, names)
+        return evaluate_decisions(pairs, self.route_batch([text for text, _ in pairs]), names)
+
+    async def aevaluate(self, examples: Iterable[Example]) -> EvaluationReport:
+        """The awaitable twin of :meth:`evaluate`."""
+        return await asyncio.to_thread(self.evaluate, examples)
+
+    def _timeout_s(self, timeout: float | None) -> float | None:
+        if timeout is None:
+            return self._config.timeout_s
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+            raise ConfigurationError(f"timeout = {shorten(timeout)}: give seconds, 0 or more, or None")
+        return float(timeout)
+
+
+def _ended(future: Future[Decision], error: BaseException, timeout_s: float | None) -> BaseException:
+    """What to raise when waiting for a decision ended in an error; the query is given up."""
+    future.cancel()
+    if isinstance(error, TimeoutError) and not isinstance(error, RouterTimeoutError) and timeout_s is not None:
+        return RouterTimeoutError(timeout_s)
+    return error
+
+
+def _all_or_raise(results: list[Decision | Exception]) -> list[Decision]:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results  # type: ignore[return-value]  # none is an exception

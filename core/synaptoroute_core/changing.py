@@ -1,0 +1,102 @@
+"""The router's changes, blocking and awaitable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from synaptoroute_core.editing import RouteEditor
+from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_core.types import Receipt, Route, clean_threshold
+
+
+class Changing:
+    """Methods that change routes. When one returns, the change is on disk and the next query sees it.
+
+    Cancelling an awaitable one stops the waiting, not the change: what was handed to the store is
+    finished.
+    """
+
+    _editor: RouteEditor
+
+    def add_route(self, route: Route, *, overwrite: bool = False) -> Receipt:
+        """Add a route, or replace the one of its name.
+
+        Args:
+            route: The route.
+            overwrite: Replace a route of the same name.
+
+        Raises:
+            RouteExistsError: The name is taken and ``overwrite`` is False.
+            EncoderError: An utterance could not be encoded.
+            StorageError: It could not be stored; nothing has changed.
+        """
+        return self._editor.put_routes(require_routes([route]), overwrite=overwrite)
+
+    async def aadd_route(self, route: Route, *, overwrite: bool = False) -> Receipt:
+        """The awaitable twin of :meth:`add_route`."""
+        return await asyncio.to_thread(self.add_route, route, overwrite=overwrite)
+
+    def remove_route(self, name: str) -> Receipt:
+        """Remove a route.
+
+        Raises:
+            RouteNotFoundError: There is none of that name.
+            StorageError: It could not be stored; nothing has changed.
+        """
+        return self._editor.drop_route(name)
+
+    async def aremove_route(self, name: str) -> Receipt:
+        """The awaitable twin of :meth:`remove_route`."""
+        return await asyncio.to_thread(self.remove_route, name)
+
+    def add_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """Add utterances to a route; those that it has already, but for case and spacing, are skipped.
+
+        Raises:
+            RouteNotFoundError: There is no route of that name.
+            InvalidTextError: A text is not usable; none was added.
+            StorageError: It could not be stored; nothing has changed.
+        """
+        return self._editor.add_utterances(name, texts)
+
+    async def aadd_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """The awaitable twin of :meth:`add_utterances`."""
+        return await asyncio.to_thread(self.add_utterances, name, texts)
+
+    def remove_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """Remove utterances from a route, found without regard to case and spacing.
+
+        Raises:
+            RouteNotFoundError: There is no route of that name.
+            InvalidTextError: The route has no such utterance; none was removed.
+            ConfigurationError: The route would be left without utterances.
+            StorageError: It could not be stored; nothing has changed.
+        """
+        return self._editor.drop_utterances(name, texts)
+
+    async def aremove_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+        """The awaitable twin of :meth:`remove_utterances`."""
+        return await asyncio.to_thread(self.remove_utterances, name, texts)
+
+    def update_threshold(self, name: str, value: float | None) -> Receipt:
+        """Set the least score at which a route is chosen; None = the router's.
+
+        Raises:
+            RouteNotFoundError: There is no route of that name.
+            ConfigurationError: The value is not a number from -1 to 1.
+            StorageError: It could not be stored; nothing has changed.
+        """
+        return self._editor.set_thresholds({name: clean_threshold(value)})
+
+    async def aupdate_threshold(self, name: str, value: float | None) -> Receipt:
+        """The awaitable twin of :meth:`update_threshold`."""
+        return await asyncio.to_thread(self.update_threshold, name, value)
+
+
+def require_routes(routes: Iterable[Route]) -> list[Route]:
+    given = list(routes)
+    for route in given:
+        if not isinstance(route, Route):
+            raise ConfigurationError(f"expected a Route, got {type(route).__name__}: {shorten(route)}")
+    return given
