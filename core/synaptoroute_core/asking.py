@@ -45,11 +45,15 @@ class Asking:
         future = self._service.submit(query, timeout_s)
         try:
             return future.result(timeout_s)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # interrupts too: nobody waits for the query any more
             raise _ended(future, error, timeout_s) from None
 
-    async def aroute(
-        self, text: str, *, allowed: Collection[str] | None = None, timeout: float | None = None
+    async def aroute(  # the same parameters as its twin
+        self,
+        text: str,
+        *,
+        allowed: Collection[str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> Decision:
         """The awaitable twin of :meth:`route`; the event loop is not blocked."""
         query = self._service.check(text, allowed)
@@ -60,7 +64,7 @@ class Asking:
         future = self._service.submit(query, timeout_s)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # cancellation too
             raise _ended(future, error, timeout_s) from None
 
     def route_batch(self, texts: Sequence[str], *, allowed: Collection[str] | None = None) -> list[Decision]:

@@ -205,7 +205,7 @@ class MicroBatcher(Generic[Item, Result]):
             counts = BatcherCounts()
             try:
                 self._run(batch, counts)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 # Whatever it is, it must reach the callers: nobody else waits for it here.
                 self._fail(batch, error, counts)
             finally:

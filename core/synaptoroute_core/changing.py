@@ -95,6 +95,11 @@ class Changing:
 
 
 def require_routes(routes: Iterable[Route]) -> list[Route]:
+    """The routes as a list.
+
+    Raises:
+        ConfigurationError: One of them is no :class:`Route`.
+    """
     given = list(routes)
     for route in given:
         if not isinstance(route, Route):

@@ -37,7 +37,7 @@ class RouterConfig(FrozenModel):
             texts, or ``raise`` :class:`~synaptoroute_core.EncoderMismatchError`.
     """
 
-    threshold: Score = 0.55
+    threshold: Score = 0.50
     min_margin: Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)] = 0.05
     max_candidates: Annotated[int, Field(ge=1, le=1000)] = 5
     max_pending: Annotated[int, Field(ge=1)] = 10_000

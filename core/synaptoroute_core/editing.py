@@ -175,25 +175,31 @@ class RouteEditor:
 
     def _absorb(self, feed: Feed) -> None:
         """Apply what other processes committed."""
-        if feed.fingerprint not in (None, self._encoder.fingerprint):
+        if self._is_foreign(feed):
             raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
         self._index.apply(feed.changes, feed.revision)
 
     def _follow(self) -> None:
         if not self._store.changed():
             return
-        try:
-            self._absorb(self._store.read(self._index.revision))
-        except EncoderMismatchError as error:
+        feed = self._store.read(self._index.revision)
+        if self._is_foreign(feed):
             if not self._mismatch_reported:
                 self._mismatch_reported = True
-                logger.error("another process re-encoded the store; its changes no longer reach this router: %s", error)
+                logger.error(
+                    "the store was re-encoded by %r; its changes no longer reach this router", feed.fingerprint
+                )
+            return
+        self._index.apply(feed.changes, feed.revision)
+
+    def _is_foreign(self, feed: Feed) -> bool:
+        return feed.fingerprint not in (None, self._encoder.fingerprint)
 
     # --- loading -------------------------------------------------------------------------------
 
     def _load(self, *, reencode: bool) -> None:
         feed = self._owner.run(lambda: self._store.read(0))
-        if feed.fingerprint not in (None, self._encoder.fingerprint):
+        if self._is_foreign(feed):
             if not reencode:
                 raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
             feed = self._reencode(feed)
@@ -215,7 +221,7 @@ class RouteEditor:
             return self._store.read(0)
 
         newest = self._owner.run(commit)
-        return newest if newest.fingerprint in (None, self._encoder.fingerprint) else self._reencode(newest)
+        return self._reencode(newest) if self._is_foreign(newest) else newest
 
     # --- encoding ------------------------------------------------------------------------------
 

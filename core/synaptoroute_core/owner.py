@@ -46,7 +46,7 @@ class OwnerThread:
         def perform() -> None:
             try:
                 future.set_result(job())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 # It belongs to the caller, who waits below.
                 future.set_exception(error)
 

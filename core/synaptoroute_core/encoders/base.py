@@ -32,11 +32,19 @@ class Encoder(Protocol):
     """
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """See above."""
+        ...
+
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """See above."""
+        ...
+
     @property
-    def batch_invariant(self) -> bool: ...
+    def batch_invariant(self) -> bool:
+        """See above."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), dim), float32. Called from several threads."""

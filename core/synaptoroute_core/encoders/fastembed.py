@@ -87,7 +87,7 @@ class FastEmbedEncoder:
         if hasattr(inner, "model") and hasattr(inner.model, "get_providers"):
             require_started(inner.model, providers)
         # fastembed has no public way to the folder that it resolved a name to.
-        files = Path(inner._model_dir)
+        files = Path(inner._model_dir)  # noqa: SLF001
         onnx_file = files / inner.model_description.model_file
         digests = [sha256_of(path)[:16] for path in (onnx_file, files / "tokenizer.json") if path.is_file()]
         self.fingerprint = "/".join(["fastembed", model_name, *digests])

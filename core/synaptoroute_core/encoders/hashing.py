@@ -11,6 +11,8 @@ import numpy as np
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.errors import ConfigurationError
 
+MIN_DIM = 8
+
 
 class HashingEncoder:
     """Hashes words and their letter triples into a vector: the same on every machine, no meaning.
@@ -27,8 +29,8 @@ class HashingEncoder:
     batch_invariant = True
 
     def __init__(self, dim: int = 256) -> None:
-        if dim < 8:
-            raise ConfigurationError(f"dim = {dim}: use at least 8")
+        if dim < MIN_DIM:
+            raise ConfigurationError(f"dim = {dim}: use at least {MIN_DIM}")
         self.dim = dim
         self.fingerprint = f"hashing-1/{dim}"
 

@@ -29,7 +29,7 @@ _PROBES = (
     "how do I change the address that you send it to?",
     "no thanks",
 )
-_HOSTILE = ("!!!! ???? #### @@@@ " * 30, "z" * 200, "Ω≈ç√∫˜µ≤≥÷", "buy now " * 60)
+_HOSTILE = ("!!!! ???? #### @@@@ " * 30, "z" * 200, "Ωмега 数量 ≤≥÷", "buy now " * 60)
 
 
 def has_dynamic_quantisation(model: Path) -> bool:

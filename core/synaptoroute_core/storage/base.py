@@ -17,7 +17,9 @@ class Store(Protocol):
     """
 
     @property
-    def shared(self) -> bool: ...
+    def shared(self) -> bool:
+        """See above."""
+        ...
 
     def read(self, since: int) -> Feed:
         """What leads from a revision to the newest: changes of the routes touched in between.
