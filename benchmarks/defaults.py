@@ -126,14 +126,14 @@ def blend(weight: float, power: int) -> Callable[[Similarities], Array]:
 
 
 RULES: dict[str, Callable[[Similarities], Array]] = {
-    "nearest utterance": lambda found: found.nearest,
-    "mean of the three nearest": lambda found: found.three,
+    "nearest": lambda found: found.nearest,
+    "3 nearest": lambda found: found.three,
     "centre": lambda found: found.centre,
-    "nearest and centre, half and half": blend(0.5, 0),
-    "nearest and centre by r, w = 0.6": blend(0.6, 1),
-    "nearest and centre by r², w = 0.5": blend(0.5, 2),
-    "**nearest and centre by r², w = 0.7**": blend(0.7, 2),
-    "nearest and centre by r², w = 1": blend(1.0, 2),
+    "half and half": blend(0.5, 0),
+    "r, w = 0.6": blend(0.6, 1),
+    "r², w = 0.5": blend(0.5, 2),
+    "**r², w = 0.7**": blend(0.7, 2),
+    "r², w = 1": blend(1.0, 2),
 }
 
 
@@ -194,14 +194,18 @@ def judge_all(folder: Path) -> dict[str, dict[str, Outcome]]:
 
 
 def print_rules(outcomes: dict[str, dict[str, Outcome]]) -> None:
-    """Accuracy / AURC of every rule on every task."""
-    names = list(next(iter(outcomes.values())))
-    print("| rule | " + " | ".join(names) + " | mean |")
-    print("|---|" + "---|" * (len(names) + 1))
-    for rule, judged in outcomes.items():
-        cells = [f"{judged[name].accuracy:.3f} / {judged[name].aurc:.3f}" for name in names]
-        mean = (np.mean([o.accuracy for o in judged.values()]), np.mean([o.aurc for o in judged.values()]))
-        print(f"| {rule} | " + " | ".join(cells) + f" | {mean[0]:.3f} / {mean[1]:.3f} |")
+    """Accuracy / AURC of every rule, a task a line."""
+    print("| task | " + " | ".join(outcomes) + " |")
+    print("|---|" + "---|" * len(outcomes))
+    for name in next(iter(outcomes.values())):
+        cells = [f"{judged[name].accuracy:.3f} / {judged[name].aurc:.3f}" for judged in outcomes.values()]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    means = [
+        f"{np.mean([each.accuracy for each in judged.values()]):.3f} / "
+        f"{np.mean([each.aurc for each in judged.values()]):.3f}"
+        for judged in outcomes.values()
+    ]
+    print("| mean | " + " | ".join(means) + " |")
 
 
 def print_thresholds(judged: dict[str, Outcome]) -> None:

@@ -12,6 +12,7 @@ from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.learning import EvaluationReport, evaluate_decisions
 from synaptoroute_core.serving import QueryService
 from synaptoroute_core.types import Decision, Example, Explanation
+from synaptoroute_core.waiting import result_of
 
 
 class Asking:
@@ -42,6 +43,8 @@ class Asking:
         if known is not None:
             return known
         timeout_s = self._timeout_s(timeout)
+        if timeout_s is None:
+            return self._service.run(query)
         future = self._service.submit(query, timeout_s)
         try:
             return future.result(timeout_s)
@@ -63,7 +66,7 @@ class Asking:
         timeout_s = self._timeout_s(timeout)
         future = self._service.submit(query, timeout_s)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+            return await result_of(future, timeout_s)
         except BaseException as error:  # noqa: BLE001  # cancellation too
             raise _ended(future, error, timeout_s) from None
 
@@ -90,7 +93,7 @@ class Asking:
     async def aroute_batch(self, texts: Sequence[str], *, allowed: Collection[str] | None = None) -> list[Decision]:
         """The awaitable twin of :meth:`route_batch`; cancelling it stops handing in texts."""
         future = self._service.submit_all(self._service.check_all(texts, allowed))
-        return _all_or_raise(await asyncio.wrap_future(future))
+        return _all_or_raise(await result_of(future, None))
 
     def explain(self, text: str, *, allowed: Collection[str] | None = None) -> Explanation:
         """Decide on a text and say why: the nearest utterances and what would turn the decision.

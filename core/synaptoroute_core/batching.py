@@ -12,6 +12,7 @@ or with :class:`RouterClosedError`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -22,6 +23,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
+from synaptoroute_core.bulk import Bulk
 from synaptoroute_core.errors import (
     RouterClosedError,
     RouterOverloadedError,
@@ -35,6 +37,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Handler = Callable[[Sequence[Item]], Sequence[Result | Exception]]
 
+LOOK_AHEAD = 8
+"""How many batches' worth of waiting items a batch is picked from."""
 SMOOTHING = 0.2
 """Weight of the newest batch in the measured time per item."""
 
@@ -42,6 +46,7 @@ SMOOTHING = 0.2
 @dataclass(slots=True)
 class _Entry(Generic[Item, Result]):
     item: Item
+    size: int
     deadline: float | None  # of time.monotonic()
     timeout_s: float
     arrived: float
@@ -74,6 +79,7 @@ class MicroBatcher(Generic[Item, Result]):
         max_pending: Bound on items waiting and running together.
         max_wait_s: How long an idle worker waits for a batch to fill.
         workers: Threads.
+        size: How large an item is; items of like size are batched together when many wait.
         name: Prefix of the threads' names.
     """
 
@@ -85,6 +91,7 @@ class MicroBatcher(Generic[Item, Result]):
         max_pending: int,
         max_wait_s: float,
         workers: int,
+        size: Callable[[Item], int] = lambda _: 0,
         name: str = "synaptoroute",
     ) -> None:
         self.counts = BatcherCounts()
@@ -93,11 +100,13 @@ class MicroBatcher(Generic[Item, Result]):
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_s
         self._worker_count = workers
+        self._size = size
         self._name = name
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._queue: deque[_Entry[Item, Result]] = deque()
-        self._running = 0
+        self._running = 0  # items that workers or callers have taken
+        self._busy = 0  # workers or callers at work
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._seconds_per_item = 0.0
@@ -123,19 +132,41 @@ class MicroBatcher(Generic[Item, Result]):
             RouterOverloadedError: ``max_pending`` items are waiting or running.
             RouterClosedError: The batcher was closed, or belongs to the parent process.
         """
-        self.require_usable()  # before the lock, which a forked child may find taken for ever
-        now = time.monotonic()
-        deadline = None if timeout_s is None else now + timeout_s
-        entry = _Entry[Item, Result](item, deadline, timeout_s or 0.0, now)
+        entry = self._entry(item, timeout_s)
         with self._changed:
-            self.require_usable()  # again: it may have been closed since
-            if self.pending >= self.max_pending:
-                self.counts.rejected += 1
-                raise RouterOverloadedError(self.pending, self.max_pending, self._backlog_s())
+            self._admit()
             self._start_threads()
             self._queue.append(entry)
             self._changed.notify()
         return entry.future
+
+    def run(self, item: Item) -> Result:
+        """Hand in one item and wait for its result.
+
+        If a worker would be free for it, the calling thread does the work in its place: a lone query
+        then pays for no change of threads.
+
+        Raises:
+            As :meth:`submit`; and what the item ended with.
+        """
+        entry = self._entry(item, None)
+        with self._changed:
+            self._admit()
+            free = self._busy < self._worker_count and not self._queue and not self._max_wait_s
+            if free:
+                self._busy += 1
+                self._running += 1
+            else:
+                self._start_threads()
+                self._queue.append(entry)
+                self._changed.notify()
+        if free:
+            self._process([entry])
+        try:
+            return entry.future.result()
+        except BaseException:
+            entry.future.cancel()
+            raise
 
     def submit_all(self, items: Sequence[Item], ranking: Sequence[int]) -> Future[list[Result | Exception]]:
         """Hand in many items, a window at a time, so that they never overrun the bound by themselves.
@@ -149,7 +180,7 @@ class MicroBatcher(Generic[Item, Result]):
             if nothing could be admitted. Cancelling it stops handing in.
         """
         window = min(self.max_pending, 4 * self._max_batch_size * self._worker_count)
-        return _Bulk(self, items, ranking, window).start()
+        return Bulk(self.submit, items, ranking, window).start()
 
     def require_usable(self) -> None:
         """Check that it is open, and that this is not a forked child, where its threads do not exist.
@@ -191,6 +222,19 @@ class MicroBatcher(Generic[Item, Result]):
 
     # --- workers -------------------------------------------------------------------------------
 
+    def _entry(self, item: Item, timeout_s: float | None) -> _Entry[Item, Result]:
+        self.require_usable()  # before the lock, which a forked child may find taken for ever
+        now = time.monotonic()
+        deadline = None if timeout_s is None else now + timeout_s
+        return _Entry[Item, Result](item, self._size(item), deadline, timeout_s or 0.0, now)
+
+    def _admit(self) -> None:
+        """Check, with the lock held, that there is room for one more."""
+        self.require_usable()  # again: it may have been closed since
+        if self.pending >= self.max_pending:
+            self.counts.rejected += 1
+            raise RouterOverloadedError(self.pending, self.max_pending, self._backlog_s())
+
     def _start_threads(self) -> None:
         if not self._threads:
             self._threads = [
@@ -202,30 +246,54 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
-            counts = BatcherCounts()
-            try:
-                self._run(batch, counts)
-            except BaseException as error:  # noqa: BLE001
-                # Whatever it is, it must reach the callers: nobody else waits for it here.
-                self._fail(batch, error, counts)
-            finally:
-                with self._changed:
-                    self._running -= len(batch)
-                    self.counts.add(counts)
-                    self._changed.notify_all()
+            # What a batch died of is the callers' to know; the worker goes on.
+            with contextlib.suppress(BaseException):
+                self._process(batch)
+
+    def _process(self, batch: list[_Entry[Item, Result]]) -> None:
+        """Run a batch and end all of it; raises what is no error but a signal to this thread."""
+        counts = BatcherCounts()
+        try:
+            self._run(batch, counts)
+        except BaseException as error:
+            # Whatever it is, it must reach the callers: nobody else waits for it here.
+            self._fail(batch, error, counts)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._running -= len(batch)
+                self.counts.add(counts)
+                self._changed.notify_all()
 
     def _take(self) -> list[_Entry[Item, Result]] | None:
         """Wait for items and take a batch; None when closed and empty."""
         with self._changed:
-            while not self._queue:
-                if self._closed:
+            while not self._queue or self._busy >= self._worker_count:
+                if self._closed and not self._queue:
                     return None
                 self._changed.wait()
             self._wait_for_company()
-            size = min(len(self._queue), self._max_batch_size)
-            batch = [self._queue.popleft() for _ in range(size)]
-            self._running += size
+            batch = self._pick()
+            self._busy += 1
+            self._running += len(batch)
             return batch
+
+    def _pick(self) -> list[_Entry[Item, Result]]:
+        """The oldest item and, of those behind it, the ones most like it in size.
+
+        Like sizes encode faster together. The oldest always goes, so nothing waits for ever.
+        """
+        count = min(len(self._queue), LOOK_AHEAD * self._max_batch_size)
+        window = [self._queue.popleft() for _ in range(count)]
+        if count <= self._max_batch_size:
+            return window
+        size = window[0].size
+        ranking = sorted(range(count), key=lambda place: abs(window[place].size - size))
+        chosen = set(ranking[: self._max_batch_size])
+        self._queue.extendleft(window[place] for place in reversed(range(count)) if place not in chosen)
+        return [window[place] for place in sorted(chosen)]
 
     def _wait_for_company(self) -> None:
         while self._queue and not self._closed and len(self._queue) < self._max_batch_size:
@@ -274,68 +342,3 @@ class MicroBatcher(Generic[Item, Result]):
     def _backlog_s(self) -> float:
         """Seconds in which what is pending should be done, from the measured time per item."""
         return self.pending * self._seconds_per_item / self._worker_count
-
-
-class _Bulk(Generic[Item, Result]):
-    """Feeds many items to a batcher, never more than a window of them at once."""
-
-    def __init__(
-        self, batcher: MicroBatcher[Item, Result], items: Sequence[Item], ranking: Sequence[int], window: int
-    ) -> None:
-        self._batcher = batcher
-        self._items = items
-        self._ranking = ranking
-        self._window = window
-        self._lock = threading.RLock()
-        self._feeding = False
-        self._next = 0
-        self._waiting = 0
-        self._results: list[Result | Exception] = [RouterClosedError("never handed in")] * len(items)
-        self._done: Future[list[Result | Exception]] = Future()
-
-    def start(self) -> Future[list[Result | Exception]]:
-        """Hand in the first window; the rest follows as items end."""
-        self._feed()
-        return self._done
-
-    def _feed(self) -> None:
-        """Hand in items until the window is full; finish when all have ended."""
-        with self._lock:
-            # An item may end while it is handed in, in this very thread: the loop below goes on then.
-            if self._feeding or self._done.done():
-                return
-            self._feeding = True
-            try:
-                while self._waiting < self._window and self._next < len(self._items):
-                    self._submit_next()
-            except RouterOverloadedError as error:
-                if not self._waiting:  # others fill the router, and no end of ours will make room
-                    self._finish(error)
-            except RouterClosedError as error:
-                self._finish(error)
-            finally:
-                self._feeding = False
-            if not self._waiting and self._next == len(self._items):
-                self._finish(None)
-
-    def _submit_next(self) -> None:
-        number = self._ranking[self._next]
-        future = self._batcher.submit(self._items[number])
-        self._next += 1
-        self._waiting += 1
-        future.add_done_callback(lambda ended: self._ended(number, ended))
-
-    def _ended(self, number: int, future: Future[Result]) -> None:
-        with self._lock:
-            self._waiting -= 1
-            error = future.exception()
-            self._results[number] = error if isinstance(error, Exception) else future.result()
-            self._feed()
-
-    def _finish(self, error: Exception | None) -> None:
-        # False: the caller cancelled, and nobody wants the results.
-        if not self._done.done() and self._done.set_running_or_notify_cancel():
-            if error is None:
-                self._done.set_result(self._results)
-            else:
-                self._done.set_exception(error)

@@ -60,6 +60,7 @@ class QueryService:
             max_pending=config.max_pending,
             max_wait_s=config.max_wait_ms / 1000,
             workers=config.workers or processors(),
+            size=lambda query: len(query.text),
         )
 
     def check(self, text: object, allowed: Collection[str] | None) -> Query:
@@ -89,6 +90,10 @@ class QueryService:
         """The decision that was made of the same query at the present revision, if remembered."""
         self.batcher.require_usable()
         return self.cache.decision(query.text, self._index.revision, query.allowed)
+
+    def run(self, query: Query) -> Decision:
+        """Decide on a query and wait for it; errors as of :meth:`MicroBatcher.run`."""
+        return self.batcher.run(query)
 
     def submit(self, query: Query, timeout_s: float | None) -> Future[Decision]:
         """Put a query in the queue; errors as of :meth:`MicroBatcher.submit`."""

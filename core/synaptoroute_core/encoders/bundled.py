@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BUNDLED_MODEL = Path(__file__).parent.parent / "models" / "all-minilm-l6-v2"
-GROUP_ROWS = 8
-"""Texts of one run: enough to share the reading of the weights, few enough to need little padding."""
+RUN_TOKENS = 14
+"""What a run costs beside its tokens, in tokens: measured, mostly the reading of the weights."""
+MAX_RUN_ROWS = 32
+MAX_RUN_TOKENS = 2048
+"""Bounds the memory that a run of long texts takes."""
 
 
 class BundledEncoder:
@@ -121,10 +124,22 @@ def _check_files(folder: Path, expected: dict[str, str]) -> None:
 
 
 def _groups(lengths: list[int]) -> Iterator[list[int]]:
-    """Row numbers, shortest texts first, cut into groups."""
-    ranking = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for start in range(0, len(ranking), GROUP_ROWS):
-        yield ranking[start : start + GROUP_ROWS]
+    """Row numbers, shortest texts first, cut into runs.
+
+    A longer text joins a run as long as padding the others up to it costs less than a run of its own.
+    """
+    group: list[int] = []
+    longest = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        padding = len(group) * (lengths[row] - longest)
+        tokens = (len(group) + 1) * lengths[row]
+        if group and (padding > RUN_TOKENS or len(group) == MAX_RUN_ROWS or tokens > MAX_RUN_TOKENS):
+            yield group
+            group = []
+        group.append(row)
+        longest = lengths[row]
+    if group:
+        yield group
 
 
 def _pad(tokens: list[list[int]]) -> dict[str, Any]:
