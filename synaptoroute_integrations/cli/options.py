@@ -1,0 +1,32 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+NO_VALUE = ""
+"""Metavar of a flag: Typer may say ``<bool>`` otherwise, as if a value had to follow."""
+
+Db: TypeAlias = Annotated[str | None, typer.Option("--db", metavar="FILE", help="SQLite file that keeps the routes.")]
+Routes: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--routes", metavar="FILE", help="Route file, YAML or JSON; with --db, on top of it for this call."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", metavar=NO_VALUE, help="Write JSON lines.")]
+EncoderName: TypeAlias = Annotated[
+    str | None, typer.Option("--encoder", metavar="NAME", help="fastembed model; default: the bundled model.")
+]
+Threshold: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--threshold", metavar="X", help="Least score of a route without a threshold of its own, -1 to 1."),
+]
+MinMargin: TypeAlias = Annotated[
+    float | None, typer.Option("--min-margin", metavar="X", help="Least lead over the second best route, 0 to 2.")
+]
+Reencode: TypeAlias = Annotated[
+    bool,
+    typer.Option("--reencode", metavar=NO_VALUE, help="Encode a store anew that another encoder made; rewrites it."),
+]
