@@ -6,7 +6,16 @@
 'refund'
 """
 
-from synaptoroute_core.changes import Change, Feed
+from synaptoroute_core.changes import (
+    AddUtterances,
+    Change,
+    DropRoutes,
+    DropUtterances,
+    EncodedRoute,
+    Feed,
+    PutRoutes,
+    SetThresholds,
+)
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.encoders import BundledEncoder, Encoder, FastEmbedEncoder, HashingEncoder
 from synaptoroute_core.errors import (
@@ -24,7 +33,7 @@ from synaptoroute_core.errors import (
     SynaptoRouteError,
 )
 from synaptoroute_core.files import load_routes, save_routes
-from synaptoroute_core.learning import Confusion, EvaluationReport, Mistake, RouteQuality
+from synaptoroute_core.learning import Confusion, EvaluationReport, Mistake, RouteQuality, evaluate_decisions
 from synaptoroute_core.router import AdaptiveRouter
 from synaptoroute_core.storage import SqliteStore, Store
 from synaptoroute_core.types import (
@@ -40,12 +49,16 @@ from synaptoroute_core.types import (
 
 __all__ = [
     "AdaptiveRouter",
+    "AddUtterances",
     "BundledEncoder",
     "Candidate",
     "Change",
     "ConfigurationError",
     "Confusion",
     "Decision",
+    "DropRoutes",
+    "DropUtterances",
+    "EncodedRoute",
     "Encoder",
     "EncoderError",
     "EncoderMismatchError",
@@ -59,6 +72,7 @@ __all__ = [
     "Mistake",
     "Neighbour",
     "NoRouteError",
+    "PutRoutes",
     "Receipt",
     "Route",
     "RouteExistsError",
@@ -69,10 +83,12 @@ __all__ = [
     "RouterOverloadedError",
     "RouterStats",
     "RouterTimeoutError",
+    "SetThresholds",
     "SqliteStore",
     "StorageError",
     "Store",
     "SynaptoRouteError",
+    "evaluate_decisions",
     "load_routes",
     "save_routes",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 
@@ -38,11 +39,11 @@ class Asking:
             RouterClosedError: The router is closed.
             EncoderError: The encoder failed on this text.
         """
+        timeout_s = self._timeout_s(timeout)
         query = self._service.check(text, allowed)
         known = self._service.recall(query)
         if known is not None:
             return known
-        timeout_s = self._timeout_s(timeout)
         if timeout_s is None:
             return self._service.run(query)
         future = self._service.submit(query, timeout_s)
@@ -59,11 +60,11 @@ class Asking:
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> Decision:
         """The awaitable twin of :meth:`route`; the event loop is not blocked."""
+        timeout_s = self._timeout_s(timeout)
         query = self._service.check(text, allowed)
         known = self._service.recall(query)
         if known is not None:
             return known
-        timeout_s = self._timeout_s(timeout)
         future = self._service.submit(query, timeout_s)
         try:
             return await result_of(future, timeout_s)
@@ -83,7 +84,7 @@ class Asking:
             RouterOverloadedError: Other callers fill the router.
             Others as :meth:`route`.
         """
-        future = self._service.submit_all(self._service.check_all(texts, allowed))
+        future = self._service.submit_all(self._service.check_all(texts, allowed), self._config.timeout_s)
         try:
             return _all_or_raise(future.result())
         except BaseException:
@@ -92,7 +93,7 @@ class Asking:
 
     async def aroute_batch(self, texts: Sequence[str], *, allowed: Collection[str] | None = None) -> list[Decision]:
         """The awaitable twin of :meth:`route_batch`; cancelling it stops handing in texts."""
-        future = self._service.submit_all(self._service.check_all(texts, allowed))
+        future = self._service.submit_all(self._service.check_all(texts, allowed), self._config.timeout_s)
         return _all_or_raise(await result_of(future, None))
 
     def explain(self, text: str, *, allowed: Collection[str] | None = None) -> Explanation:
@@ -122,7 +123,7 @@ class Asking:
         names = self._index.names()
         known = frozenset(names)
         for _, label in pairs:
-            if label is not None and label not in known:
+            if label is not None and (not isinstance(label, str) or label not in known):
                 raise RouteNotFoundError(label, names)
         return evaluate_decisions(pairs, self.route_batch([text for text, _ in pairs]), names)
 
@@ -135,7 +136,8 @@ class Asking:
             return self._config.timeout_s
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
             raise ConfigurationError(f"timeout = {shorten(timeout)}: give seconds, 0 or more, or None")
-        return float(timeout)
+        # What clocks cannot count to is as good as no limit.
+        return float(timeout) if timeout <= threading.TIMEOUT_MAX else None
 
 
 def _ended(future: Future[Decision], error: BaseException, timeout_s: float | None) -> BaseException:

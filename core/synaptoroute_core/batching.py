@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
@@ -43,7 +43,7 @@ SMOOTHING = 0.2
 """Weight of the newest batch in the measured time per item."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry(Generic[Item, Result]):
     item: Item
     size: int
@@ -105,7 +105,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._queue: deque[_Entry[Item, Result]] = deque()
-        self._running = 0  # items that workers or callers have taken
+        self._taken: set[_Entry[Item, Result]] = set()  # what workers or callers have at work
         self._busy = 0  # workers or callers at work
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -114,7 +114,7 @@ class MicroBatcher(Generic[Item, Result]):
     @property
     def pending(self) -> int:
         """Items waiting or running: what the bound counts."""
-        return len(self._queue) + self._running
+        return len(self._queue) + len(self._taken)
 
     # --- callers -------------------------------------------------------------------------------
 
@@ -135,9 +135,7 @@ class MicroBatcher(Generic[Item, Result]):
         entry = self._entry(item, timeout_s)
         with self._changed:
             self._admit()
-            self._start_threads()
-            self._queue.append(entry)
-            self._changed.notify()
+            self._enqueue(entry)
         return entry.future
 
     def run(self, item: Item) -> Result:
@@ -154,12 +152,9 @@ class MicroBatcher(Generic[Item, Result]):
             self._admit()
             free = self._busy < self._worker_count and not self._queue and not self._max_wait_s
             if free:
-                self._busy += 1
-                self._running += 1
+                self._take_up([entry])
             else:
-                self._start_threads()
-                self._queue.append(entry)
-                self._changed.notify()
+                self._enqueue(entry)
         if free:
             self._process([entry])
         try:
@@ -168,19 +163,22 @@ class MicroBatcher(Generic[Item, Result]):
             entry.future.cancel()
             raise
 
-    def submit_all(self, items: Sequence[Item], ranking: Sequence[int]) -> Future[list[Result | Exception]]:
+    def submit_all(
+        self, items: Sequence[Item], ranking: Sequence[int], *, timeout_s: float | None = None
+    ) -> Future[list[Result | Exception]]:
         """Hand in many items, a window at a time, so that they never overrun the bound by themselves.
 
         Args:
             items: The items.
             ranking: Their numbers in the order in which to hand them in.
+            timeout_s: Seconds that each item gets from when it is handed in; None = no limit.
 
         Returns:
             A future of each item's result or error, in the order of ``items``. It fails itself only
-            if nothing could be admitted. Cancelling it stops handing in.
+            if nothing could be admitted. Cancelling it cancels the items that wait.
         """
         window = min(self.max_pending, 4 * self._max_batch_size * self._worker_count)
-        return Bulk(self.submit, items, ranking, window).start()
+        return Bulk(lambda item: self._offer(item, timeout_s), self._refusal, items, ranking, window).start()
 
     def require_usable(self) -> None:
         """Check that it is open, and that this is not a forked child, where its threads do not exist.
@@ -200,8 +198,8 @@ class MicroBatcher(Generic[Item, Result]):
         """Refuse new items, answer the waiting ones, stop the threads. Harmless when repeated.
 
         Args:
-            drain_timeout_s: What is still waiting after this time fails with
-                :class:`RouterClosedError`.
+            drain_timeout_s: What has not ended after this time fails with
+                :class:`RouterClosedError`; what is at work is not waited for any longer.
         """
         if os.getpid() != self._pid:
             return
@@ -209,13 +207,15 @@ class MicroBatcher(Generic[Item, Result]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            while self.pending and self._threads and (left := deadline - time.monotonic()) > 0:
+            while self.pending and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            abandoned = list(self._queue)
+            waiting, at_work = list(self._queue), list(self._taken)
             self._queue.clear()
-        for entry in abandoned:
+        for entry in waiting:
             if entry.future.set_running_or_notify_cancel():
-                entry.future.set_exception(RouterClosedError("the router was closed before this query's turn"))
+                _end(entry.future, RouterClosedError("the router was closed before this query's turn"))
+        for entry in at_work:
+            _end(entry.future, RouterClosedError("the router was closed while this query was at work"))
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -232,17 +232,36 @@ class MicroBatcher(Generic[Item, Result]):
         """Check, with the lock held, that there is room for one more."""
         self.require_usable()  # again: it may have been closed since
         if self.pending >= self.max_pending:
-            self.counts.rejected += 1
-            raise RouterOverloadedError(self.pending, self.max_pending, self._backlog_s())
+            raise self._refusal()
 
-    def _start_threads(self) -> None:
-        if not self._threads:
-            self._threads = [
-                threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
-                for number in range(self._worker_count)
-            ]
-            for thread in self._threads:
-                thread.start()
+    def _refusal(self) -> RouterOverloadedError:
+        self.counts.rejected += 1
+        return RouterOverloadedError(self.pending, self.max_pending, self._backlog_s())
+
+    def _offer(self, item: Item, timeout_s: float | None) -> Future[Result] | None:
+        """:meth:`submit` for one who can wait for room: None, and no refusal counted, if there is none."""
+        entry = self._entry(item, timeout_s)
+        with self._changed:
+            self.require_usable()
+            if self.pending >= self.max_pending:
+                return None
+            self._enqueue(entry)
+        return entry.future
+
+    def _enqueue(self, entry: _Entry[Item, Result]) -> None:
+        """Put an item in the queue, with the lock held; threads start with the first."""
+        while len(self._threads) < self._worker_count:
+            name = f"{self._name}-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._queue.append(entry)
+        self._changed.notify()
+
+    def _take_up(self, batch: list[_Entry[Item, Result]]) -> None:
+        """Count a batch as at work, with the lock held."""
+        self._busy += 1
+        self._taken.update(batch)
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
@@ -252,20 +271,17 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _process(self, batch: list[_Entry[Item, Result]]) -> None:
         """Run a batch and end all of it; raises what is no error but a signal to this thread."""
-        counts = BatcherCounts()
-        try:
-            self._run(batch, counts)
-        except BaseException as error:
-            # Whatever it is, it must reach the callers: nobody else waits for it here.
-            self._fail(batch, error, counts)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            with self._changed:
-                self._busy -= 1
-                self._running -= len(batch)
-                self.counts.add(counts)
-                self._changed.notify_all()
+        outcomes, counts, signal = self._run(batch)
+        # First make room, then tell the callers: who has an answer may ask again at once.
+        with self._changed:
+            self._busy -= 1
+            self._taken.difference_update(batch)
+            self.counts.add(counts)
+            self._changed.notify_all()
+        for entry, outcome in outcomes:
+            _end(entry.future, outcome)
+        if signal is not None:
+            raise signal
 
     def _take(self) -> list[_Entry[Item, Result]] | None:
         """Wait for items and take a batch; None when closed and empty."""
@@ -276,8 +292,7 @@ class MicroBatcher(Generic[Item, Result]):
                 self._changed.wait()
             self._wait_for_company()
             batch = self._pick()
-            self._busy += 1
-            self._running += len(batch)
+            self._take_up(batch)
             return batch
 
     def _pick(self) -> list[_Entry[Item, Result]]:
@@ -302,43 +317,52 @@ class MicroBatcher(Generic[Item, Result]):
                 return
             self._changed.wait(left)
 
-    def _run(self, batch: list[_Entry[Item, Result]], counts: BatcherCounts) -> None:
+    def _run(
+        self, batch: list[_Entry[Item, Result]]
+    ) -> tuple[list[tuple[_Entry[Item, Result], Result | Exception]], BatcherCounts, BaseException | None]:
+        """How each wanted item of a batch ends, and what broke the handler off, if it was no error."""
         started = time.monotonic()
-        live = [entry for entry in batch if self._claim(entry, started)]
-        counts.dropped = len(batch) - len(live)
-        if not live:
-            return
-        results = self._handler([entry.item for entry in live])
-        counts.batches = 1
-        for entry, result in zip(live, results, strict=True):
-            if isinstance(result, Exception):
-                counts.failed += 1
-                entry.future.set_exception(result)
-            else:
-                counts.answered += 1
-                entry.future.set_result(result)
-        seconds = (time.monotonic() - started) / len(live)
-        self._seconds_per_item += (seconds - self._seconds_per_item) * (SMOOTHING if self._seconds_per_item else 1.0)
+        wanted = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
+        live = [entry for entry in wanted if entry.deadline is None or started < entry.deadline]
+        signal: BaseException | None = None
+        results: Sequence[Result | Exception] = []
+        if live:
+            try:
+                results = self._handler([entry.item for entry in live])
+                if len(results) != len(live):
+                    raise ValueError(f"the batch handler gave {len(results)} results for {len(live)} items")
+            except BaseException as error:  # noqa: BLE001  # it must reach the callers: nobody else waits for it
+                results = [_as_error(error, len(live))] * len(live)
+                signal = None if isinstance(error, Exception) else error
+            self._measure((time.monotonic() - started) / len(live))
+        outcomes = dict(zip(live, results, strict=True))
+        failed = sum(isinstance(result, Exception) for result in results)
+        counts = BatcherCounts(
+            batches=int(bool(live)), answered=len(live) - failed, failed=failed, dropped=len(batch) - len(live)
+        )
+        ended = [(entry, outcomes.get(entry, RouterTimeoutError(entry.timeout_s))) for entry in wanted]
+        return ended, counts, signal
 
-    def _fail(self, batch: list[_Entry[Item, Result]], error: BaseException, counts: BatcherCounts) -> None:
-        """End whatever of a batch has not ended."""
-        if not isinstance(error, SynaptoRouteError):
-            logger.error("a batch of %d queries failed", len(batch), exc_info=error)
-        reason = error if isinstance(error, Exception) else SynaptoRouteError(f"the batch failed: {error!r}")
-        for entry in batch:
-            if not entry.future.done():
-                counts.failed += 1
-                entry.future.set_exception(reason)
-
-    def _claim(self, entry: _Entry[Item, Result], now: float) -> bool:
-        """Whether the item is still wanted; one that is out of time ends here."""
-        if not entry.future.set_running_or_notify_cancel():
-            return False
-        if entry.deadline is not None and now >= entry.deadline:
-            entry.future.set_exception(RouterTimeoutError(entry.timeout_s))
-            return False
-        return True
+    def _measure(self, seconds_per_item: float) -> None:
+        weight = SMOOTHING if self._seconds_per_item else 1.0
+        self._seconds_per_item += weight * (seconds_per_item - self._seconds_per_item)
 
     def _backlog_s(self) -> float:
         """Seconds in which what is pending should be done, from the measured time per item."""
         return self.pending * self._seconds_per_item / self._worker_count
+
+
+def _end(future: Future[Result], outcome: Result | Exception) -> None:
+    """End a future, unless closing has ended it already."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _as_error(error: BaseException, items: int) -> Exception:
+    """What the callers of a batch get to see of what broke it off."""
+    if not isinstance(error, SynaptoRouteError):
+        logger.error("a batch of %d queries failed", items, exc_info=error)
+    return error if isinstance(error, Exception) else SynaptoRouteError(f"the batch failed: {error!r}")

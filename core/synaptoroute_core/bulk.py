@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from synaptoroute_core.errors import RouterClosedError, RouterOverloadedError
+from synaptoroute_core.errors import RouterClosedError, SynaptoRouteError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +17,8 @@ class Bulk(Generic[Item, Result]):
     """Feeds many items to a queue, never more than a window of them at once.
 
     Args:
-        submit: Hands in one item; may raise what :meth:`MicroBatcher.submit` raises.
+        offer: Hands in one item; None if there is no room for it now.
+        refusal: Makes the error for a list of which nothing is admitted.
         items: The items.
         ranking: Their numbers in the order in which to hand them in.
         window: Most items that wait or run at once.
@@ -25,24 +26,27 @@ class Bulk(Generic[Item, Result]):
 
     def __init__(
         self,
-        submit: Callable[[Item], Future[Result]],
+        offer: Callable[[Item], Future[Result] | None],
+        refusal: Callable[[], Exception],
         items: Sequence[Item],
         ranking: Sequence[int],
         window: int,
     ) -> None:
-        self._submit = submit
+        self._offer = offer
+        self._refusal = refusal
         self._items = items
         self._ranking = ranking
         self._window = window
         self._lock = threading.RLock()
         self._feeding = False
         self._next = 0
-        self._waiting = 0
+        self._waiting: set[Future[Result]] = set()
         self._results: list[Result | Exception] = [RouterClosedError("never handed in")] * len(items)
         self._done: Future[list[Result | Exception]] = Future()
 
     def start(self) -> Future[list[Result | Exception]]:
         """Hand in the first window; the rest follows as items end."""
+        self._done.add_done_callback(self._stop)
         self._feed()
         return self._done
 
@@ -54,34 +58,46 @@ class Bulk(Generic[Item, Result]):
                 return
             self._feeding = True
             try:
-                while self._waiting < self._window and self._next < len(self._items):
-                    self._submit_next()
-            except RouterOverloadedError as error:
-                if not self._waiting:  # others fill the router, and no end of ours will make room
-                    self._finish(error)
-            except RouterClosedError as error:
+                while len(self._waiting) < self._window and self._next < len(self._items):
+                    if not self._offer_next():
+                        break
+            except SynaptoRouteError as error:  # the queue was closed
                 self._finish(error)
+                return
             finally:
                 self._feeding = False
-            if not self._waiting and self._next == len(self._items):
-                self._finish(None)
+            if not self._waiting:
+                # With items left over, others fill the queue, and no end of ours will make room.
+                self._finish(None if self._next == len(self._items) else self._refusal())
 
-    def _submit_next(self) -> None:
+    def _offer_next(self) -> bool:
         number = self._ranking[self._next]
-        future = self._submit(self._items[number])
+        future = self._offer(self._items[number])
+        if future is None:
+            return False
         self._next += 1
-        self._waiting += 1
+        self._waiting.add(future)
         future.add_done_callback(lambda ended: self._ended(number, ended))
+        return True
 
     def _ended(self, number: int, future: Future[Result]) -> None:
         with self._lock:
-            self._waiting -= 1
-            error = future.exception()
-            self._results[number] = error if isinstance(error, Exception) else future.result()
+            self._waiting.discard(future)
+            if not future.cancelled():
+                error = future.exception()
+                self._results[number] = error if isinstance(error, Exception) else future.result()
             self._feed()
 
+    def _stop(self, done: Future[list[Result | Exception]]) -> None:
+        """Nobody wants the results any more: give up the items that wait."""
+        if done.cancelled():
+            with self._lock:
+                waiting = list(self._waiting)
+            for future in waiting:
+                future.cancel()
+
     def _finish(self, error: Exception | None) -> None:
-        # False: the caller cancelled, and nobody wants the results.
+        # False: the caller cancelled.
         if not self._done.done() and self._done.set_running_or_notify_cancel():
             if error is None:
                 self._done.set_result(self._results)

@@ -28,12 +28,10 @@ class TextCache:
 
     Attributes:
         recalled: Decisions given out.
-        reused: Vectors given out.
     """
 
     def __init__(self, size: int) -> None:
         self.recalled = 0
-        self.reused = 0
         self._size = size
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Known] = OrderedDict()
@@ -60,7 +58,6 @@ class TextCache:
             if known is None:
                 return None
             self._known.move_to_end(text)
-            self.reused += 1
             return known.vector
 
     def remember(self, text: str, vector: Vectors, allowed: frozenset[str] | None, decision: Decision) -> None:

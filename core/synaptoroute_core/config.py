@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import threading
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from synaptoroute_core.text import MAX_TEXT_CHARS
 from synaptoroute_core.types import FrozenModel, Score
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count: TypeAlias = Annotated[int, Field(strict=True)]
+Seconds: TypeAlias = Annotated[Number, Field(ge=0, le=threading.TIMEOUT_MAX)]
+"""At most what a lock can wait: beyond, it raises OverflowError in the middle of a query."""
 
 
 class RouterConfig(FrozenModel):
@@ -38,15 +42,15 @@ class RouterConfig(FrozenModel):
     """
 
     threshold: Score = 0.50
-    min_margin: Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)] = 0.05
-    max_candidates: Annotated[int, Field(ge=1, le=1000)] = 5
-    max_pending: Annotated[int, Field(ge=1)] = 10_000
-    max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-    max_wait_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
-    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    min_margin: Annotated[Number, Field(ge=0.0, le=2.0)] = 0.05
+    max_candidates: Annotated[Count, Field(ge=1, le=1000)] = 5
+    max_pending: Annotated[Count, Field(ge=1)] = 10_000
+    max_batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32
+    max_wait_ms: Annotated[Number, Field(ge=0, le=10_000)] = 0.0
+    workers: Annotated[Count, Field(ge=1, le=256)] | None = None
     timeout_s: Seconds | None = None
-    cache_size: Annotated[int, Field(ge=0)] = 4096
-    max_text_chars: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)] = MAX_TEXT_CHARS
+    cache_size: Annotated[Count, Field(ge=0)] = 4096
+    max_text_chars: Annotated[Count, Field(ge=1, le=MAX_TEXT_CHARS)] = MAX_TEXT_CHARS
     drain_timeout_s: Seconds = 10.0
     follow_interval_s: Seconds = 0.25
     on_encoder_change: Literal["reencode", "raise"] = "reencode"

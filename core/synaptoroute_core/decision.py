@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -43,12 +44,12 @@ def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collecti
     Returns:
         The decision. Of two routes with equal scores the one whose name sorts first leads.
     """
-    best = best_positions(snapshot, scored.routes, max(2, policy.max_candidates), allowed)
-    if not len(best):
+    eligible = eligible_positions(snapshot, allowed)
+    best = best_positions(scored.routes, eligible, max(2, policy.max_candidates))
+    if not best:
         return Decision(route=None, reason="no_routes", revision=snapshot.revision)
     scores = [float(scored.routes[position]) for position in best]
-    own = float(snapshot.thresholds[best[0]])
-    threshold = policy.threshold if np.isnan(own) else own
+    threshold = threshold_of(snapshot, best[0], policy)
     margin = scores[0] - scores[1] if len(scores) > 1 else None
     reason = judge(scores[0], threshold, margin, policy.min_margin)
     return Decision(
@@ -61,8 +62,7 @@ def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collecti
             Candidate(route=snapshot.names[position], score=score, utterance=evidence(snapshot, scored, position))
             for position, score in zip(best[: policy.max_candidates], scores, strict=False)
         ),
-        near_boundary=abs(scores[0] - threshold) <= policy.noise
-        or (margin is not None and abs(margin - policy.min_margin) <= policy.noise),
+        near_boundary=is_near_boundary(snapshot, scored.routes, eligible, best, policy),
         revision=snapshot.revision,
     )
 
@@ -76,15 +76,42 @@ def judge(score: float, threshold: float, margin: float | None, min_margin: floa
     return "matched"
 
 
-def best_positions(
-    snapshot: Snapshot, scores: NDArray[np.float32], count: int, allowed: Collection[str] | None
-) -> list[int]:
-    """Positions of the ``count`` best routes among those allowed, best first."""
+def threshold_of(snapshot: Snapshot, position: int, policy: Policy) -> float:
+    """The score that a route needs."""
+    own = float(snapshot.thresholds[position])
+    return policy.threshold if math.isnan(own) else own
+
+
+def is_near_boundary(
+    snapshot: Snapshot, scores: NDArray[np.float32], eligible: NDArray[np.intp], best: list[int], policy: Policy
+) -> bool:
+    """Whether the choice would be another if each score moved by up to the noise.
+
+    How far all scores can move against a route before it loses the choice is its slack; negative,
+    how far they must move in its favour before it gets it. A lead shrinks by the moves of both its
+    scores. Only the best route and those that could overtake it have a slack that may be so small.
+    """
+    first = float(scores[best[0]])
+    second = float(scores[best[1]]) if len(best) > 1 else -math.inf
+    for position in eligible[scores[eligible] >= first - 2 * policy.noise]:
+        score = float(scores[position])
+        lead = score - (second if position == best[0] else first)
+        slack = min(score - threshold_of(snapshot, position, policy), (lead - policy.min_margin) / 2)
+        if abs(slack) <= policy.noise:
+            return True
+    return False
+
+
+def eligible_positions(snapshot: Snapshot, allowed: Collection[str] | None) -> NDArray[np.intp]:
+    """Positions of the routes to choose from, in the order of their names."""
     if allowed is None:
-        eligible = np.arange(len(scores))
-    else:
-        found = sorted(snapshot.positions[name] for name in allowed if name in snapshot.positions)
-        eligible = np.array(found, dtype=np.intp)
+        return np.arange(len(snapshot.names))
+    found = {snapshot.positions[name] for name in allowed if name in snapshot.positions}
+    return np.array(sorted(found), dtype=np.intp)
+
+
+def best_positions(scores: NDArray[np.float32], eligible: NDArray[np.intp], count: int) -> list[int]:
+    """Those ``count`` of the eligible positions that have the best scores, best first."""
     values = scores[eligible]
     if len(values) > count:
         # Everything that ties with the last of the best stays in, so that the name decides below.

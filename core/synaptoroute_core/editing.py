@@ -29,6 +29,7 @@ from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.encoders import Encoder, encode_texts
 from synaptoroute_core.errors import (
     ConfigurationError,
+    EncoderError,
     EncoderMismatchError,
     InvalidTextError,
     RouteExistsError,
@@ -69,7 +70,7 @@ class RouteEditor:
         )
         self._mismatch_reported = False
         try:
-            self._load(reencode=config.on_encoder_change == "reencode")
+            self._owner.run(lambda: self._load(reencode=config.on_encoder_change == "reencode"))
         except BaseException:
             self.close()
             raise
@@ -78,6 +79,7 @@ class RouteEditor:
 
     def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:
         """Add routes, or replace those that differ, all in one revision."""
+        self._require_usable()
         by_name = {route.name: route for route in routes}
         encoded = self._encode_routes(list(by_name.values()))
 
@@ -101,6 +103,7 @@ class RouteEditor:
 
     def add_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
         """Append the utterances that the route does not have yet."""
+        self._require_usable()
         unique = unique_utterances(texts)
         vectors = encode_texts(self._encoder, unique)
 
@@ -151,12 +154,17 @@ class RouteEditor:
 
     # --- commit and apply ----------------------------------------------------------------------
 
-    def _commit(self, plan: Plan) -> Receipt:
+    def _require_usable(self) -> None:
+        """Check, before anything is encoded, that the store can be reached at all."""
         if os.getpid() != self._pid:
             raise RouterClosedError(
                 f"this router belongs to process {self._pid} and cannot be changed in its forked child: "
                 "open one in the child"
             )
+        self._owner.require_open()
+
+    def _commit(self, plan: Plan) -> Receipt:
+        self._require_usable()
         return self._owner.run(lambda: self._write(plan))
 
     def _write(self, plan: Plan) -> Receipt:
@@ -198,12 +206,25 @@ class RouteEditor:
     # --- loading -------------------------------------------------------------------------------
 
     def _load(self, *, reencode: bool) -> None:
-        feed = self._owner.run(lambda: self._store.read(0))
+        """Read everything. In the owner's thread, so that nothing is followed before it is known."""
+        feed = self._store.read(0)
         if self._is_foreign(feed):
             if not reencode:
                 raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
             feed = self._reencode(feed)
+        self._require_dim(feed)
         self._index.apply(feed.changes, feed.revision)
+
+    def _require_dim(self, feed: Feed) -> None:
+        """Check that an encoder of the same name gives vectors of the same length."""
+        for change in feed.changes:
+            for encoded in change.routes if isinstance(change, PutRoutes) else ():
+                if encoded.vectors.shape[1] != self._encoder.dim:
+                    raise EncoderError(
+                        f"the stored vectors have {encoded.vectors.shape[1]} numbers, this encoder gives "
+                        f"{self._encoder.dim}, and both call themselves {self._encoder.fingerprint!r}: "
+                        "give different encoders different fingerprints"
+                    )
 
     def _reencode(self, feed: Feed) -> Feed:
         """Encode all stored texts with the present encoder and store the vectors."""
@@ -212,15 +233,12 @@ class RouteEditor:
         ]
         change = PutRoutes(tuple(self._encode_routes(routes)), reset=True)
 
-        def commit() -> Feed:
-            def prepare(missed: Feed) -> Change | None:
-                # Changed meanwhile: leave it as it is now and start over.
-                return change if missed.revision == feed.revision else None
+        def prepare(missed: Feed) -> Change | None:
+            # Changed meanwhile: leave it as it is now and start over.
+            return change if missed.revision == feed.revision else None
 
-            self._store.commit(feed.revision, self._encoder.fingerprint, prepare)
-            return self._store.read(0)
-
-        newest = self._owner.run(commit)
+        self._store.commit(feed.revision, self._encoder.fingerprint, prepare)
+        newest = self._store.read(0)
         return self._reencode(newest) if self._is_foreign(newest) else newest
 
     # --- encoding ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Decision
@@ -40,6 +40,16 @@ def shorten(value: object, limit: int = SHOWN_CHARACTERS) -> str:
 
 class SynaptoRouteError(Exception):
     """The common base: ``except SynaptoRouteError`` catches everything below."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle message and attributes; by default, the message would be passed to ``__init__``."""
+        return _restore, (type(self), self.args), vars(self)
+
+
+def _restore(kind: type[SynaptoRouteError], args: tuple[object, ...]) -> SynaptoRouteError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ConfigurationError(SynaptoRouteError, ValueError):
@@ -60,9 +70,11 @@ class RouteNotFoundError(SynaptoRouteError, LookupError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         names = list(known)
-        close = get_close_matches(name, names, n=3)
+        close = get_close_matches(str(name), names, n=3)
         if close:
             hint = f"did you mean {' or '.join(map(repr, close))}?"
+        elif len(names) == 1:
+            hint = f"the only route is {names[0]!r}"
         elif names:
             hint = f"there are {len(names)} routes: {shorten(', '.join(sorted(names)), 200)}"
         else:
@@ -94,7 +106,14 @@ class NoRouteError(SynaptoRouteError, LookupError):
 
     def __init__(self, decision: Decision) -> None:
         self.decision = decision
-        super().__init__(f"no route was chosen: {decision.reason}")
+        best = ""
+        if decision.candidates:
+            best = (
+                f"; the best was {decision.candidates[0].route!r}: "
+                f"score {decision.score:.4f}, threshold {decision.threshold:.4f}"
+            )
+        lead = "" if decision.margin is None else f", lead {decision.margin:.4f}"
+        super().__init__(f"no route was chosen: {decision.reason}{best}{lead}")
 
 
 class RouterOverloadedError(SynaptoRouteError):

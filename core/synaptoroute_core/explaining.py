@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from synaptoroute_core.scoring import Scored
@@ -9,6 +11,8 @@ from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.types import Decision, Explanation, Neighbour
 
 NEIGHBOURS = 8
+LEAST_PLACES = 3
+MOST_PLACES = 17
 
 
 def explain_decision(decision: Decision, snapshot: Snapshot, scored: Scored, min_margin: float) -> Explanation:
@@ -44,19 +48,29 @@ def _advise(decision: Decision, min_margin: float) -> str:
     if decision.score is None or decision.threshold is None:
         return "There was no route to choose from: add one, or widen `allowed`."
     best, lead = decision.candidates[0], decision.margin
-    short = f"{best.route} scores {decision.score:.3f} and needs {decision.threshold:.3f}"
+    surplus = decision.score - decision.threshold
+    places = _places(surplus)
+    short = f"{best.route} scores {decision.score:.{places}f} and needs {decision.threshold:.{places}f}"
     if decision.reason == "below_threshold":
         return (
-            f"{short}: {decision.threshold - decision.score:.3f} too little. If it belongs there, add it to the "
+            f"{short}: {-surplus:.{places}f} too little. If it belongs there, add it to the "
             "route as an utterance, or lower the route's threshold."
         )
+    if lead is None:
+        return f"{short}; there was no other to choose from."
     if decision.reason == "ambiguous":
         second = decision.candidates[1].route if len(decision.candidates) > 1 else "the next"
+        places = _places(lead - min_margin)
         return (
-            f"{best.route} leads {second} by {lead:.3f} and needs {min_margin:.3f}. Add utterances that tell the two "
-            "apart, or merge them if they are one."
+            f"{best.route} leads {second} by {lead:.{places}f} and needs {min_margin:.{places}f}. Add utterances "
+            "that tell the two apart, or merge them if they are one."
         )
-    if lead is None:
-        return f"{short}; there is no other route."
-    headroom = min(decision.score - decision.threshold, lead - min_margin)
-    return f"{short}, and leads by {lead:.3f}; it would take {headroom:.3f} less to abstain."
+    headroom = min(surplus, lead - min_margin)
+    return f"{short}, and leads by {lead:.3f}; it would take {headroom:.{_places(headroom)}f} less to abstain."
+
+
+def _places(difference: float) -> int:
+    """Decimal places with which two numbers that differ by this much look different."""
+    if not difference:
+        return LEAST_PLACES
+    return min(max(LEAST_PLACES, math.ceil(-math.log10(abs(difference)))), MOST_PLACES)

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ def load_routes(path: str | Path) -> tuple[Route, ...]:
     entries = content.get("routes") if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise ConfigurationError(f"{path}: expected a list under 'routes', got {shorten(entries)}")
+    unknown = [key for key in content if key != "routes"] if isinstance(content, dict) else []
+    if unknown:
+        raise ConfigurationError(f"{path}: unknown key beside 'routes': {', '.join(map(shorten, unknown))}")
     routes: dict[str, Route] = {}
     for number, entry in enumerate(entries, start=1):
         route = _read_route(path, number, entry)
@@ -56,6 +60,8 @@ def load_routes(path: str | Path) -> tuple[Route, ...]:
 def save_routes(path: str | Path, routes: Iterable[Route]) -> None:
     """Write a route file; the old one stays whole until the new one is on disk.
 
+    The new one has the rights of the old one. A link stays a link, and what it leads to is written.
+
     Raises:
         ConfigurationError: The suffix is none of ``.yaml``, ``.yml`` and ``.json``.
         OSError: The file cannot be written.
@@ -63,39 +69,58 @@ def save_routes(path: str | Path, routes: Iterable[Route]) -> None:
     path = Path(path)
     content = {"routes": [_as_entry(route) for route in routes]}
     if _is_yaml(path):
-        import yaml
+        from synaptoroute_core.yaml_text import write_yaml
 
-        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
+        text = write_yaml(content)
     else:
         text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as file:
+    _replace(path.resolve(), text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a file with this text in the place of the one that is there, in one step."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with new.open("x", encoding="utf-8") as file:  # unlike those of tempfile, with the rights of any new file
         try:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(path)
+            if path.exists():
+                shutil.copymode(path, new)
+            new.replace(path)
         except BaseException:
-            Path(file.name).unlink()
+            new.unlink()
             raise
 
 
 def _parse(path: Path) -> Any:
     is_yaml = _is_yaml(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the route file {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"cannot read the route file {path}: {error}") from error
-    if not is_yaml:
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise ConfigurationError(f"{path} is not valid JSON: {error}") from error
-    import yaml
-
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+        if not is_yaml:
+            return json.loads(text, object_pairs_hook=_without_twins)
+        from synaptoroute_core.yaml_text import read_yaml
+
+        return read_yaml(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not valid {'YAML' if is_yaml else 'JSON'}: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is nested too deeply") from error
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of whose keys Python would keep the last of equals."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {shorten(twin)} is there twice")
+    return found
 
 
 def _is_yaml(path: Path) -> bool:

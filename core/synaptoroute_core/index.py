@@ -112,7 +112,6 @@ class RouteIndex:
         with self._lock:
             entry = self._entries[name]
             texts = tuple(self._texts[row] for row in entry.rows.values())
-            # A copy: nobody who changes the metadata in hand changes the router's.
             metadata = deepcopy(entry.settings.metadata)
             return entry.settings.model_copy(update={"utterances": texts, "metadata": metadata})
 
@@ -136,6 +135,8 @@ class RouteIndex:
         with self._lock:
             for change in changes:
                 self._apply(change)
+            if self._idle > max(MAX_IDLE_ROWS, self._used // 2):
+                self._leave_idle_rows()
             self.revision = revision
             self._current = None
 
@@ -162,7 +163,9 @@ class RouteIndex:
             before = self._entries.get(route.name)
             if before is not None:
                 self._abandon(before)
-            entry = _Entry(route.model_copy(update={"utterances": ()}), np.zeros(self.dim))
+            # Metadata is copied: nobody who changes what is in hand changes the router's.
+            settings = route.model_copy(update={"utterances": (), "metadata": deepcopy(route.metadata)})
+            entry = _Entry(settings, np.zeros(self.dim))
             self._entries[route.name] = entry
             self._append(route.name, route.utterances, encoded.vectors)
 
@@ -229,6 +232,7 @@ class RouteIndex:
 
     def _leave_idle_rows(self) -> None:
         """Move the live rows to a new matrix; snapshots in use keep the old one."""
+        self._last = None  # it points to rows that are about to move
         matrix, texts = self._matrix, self._texts
         live = sum(len(entry.rows) for entry in self._entries.values())
         self._new_matrix(max(FIRST_CAPACITY, int((live + len(self._entries)) * GROWTH)))
@@ -242,9 +246,6 @@ class RouteIndex:
     # --- compiling -----------------------------------------------------------------------------
 
     def _compile(self) -> Snapshot:
-        if self._idle > max(MAX_IDLE_ROWS, self._used // 2):
-            self._leave_idle_rows()
-            self._last = None
         last, stale = self._last, self._stale
         self._stale = set()
         # As many routes as before and no unknown name among the changed ones: the same routes.

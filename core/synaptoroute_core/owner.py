@@ -51,10 +51,18 @@ class OwnerThread:
                 future.set_exception(error)
 
         with self._closing:
-            if self._closed:
-                raise RouterClosedError("the router is closed")
+            self.require_open()
             self._jobs.put(perform)
         return future.result()
+
+    def require_open(self) -> None:
+        """Check that it was not closed.
+
+        Raises:
+            RouterClosedError: It was.
+        """
+        if self._closed:
+            raise RouterClosedError("the router is closed")
 
     def close(self) -> None:
         """Finish the jobs that were handed in, then end. Harmless when repeated."""

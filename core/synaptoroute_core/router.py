@@ -171,6 +171,6 @@ class _RoutesView(Mapping[str, Route]):
 
 def _close_forgotten(service: QueryService, editor: RouteEditor) -> None:
     """Close the parts of a router that nobody closed: its threads would keep them for ever."""
-    warnings.warn("an AdaptiveRouter was not closed: use it in a with statement", ResourceWarning, stacklevel=2)
     service.close()
     editor.close()
+    warnings.warn("an AdaptiveRouter was not closed: use it in a with statement", ResourceWarning, stacklevel=2)

@@ -49,7 +49,8 @@ def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
     two vectors then give the same bits whatever else is in the batch or the matrix, and no BLAS
     threads fight the encoder's for the processors.
     """
-    rows = np.vecdot(snapshot.matrix, query)
+    # Contiguous: a query that lies in memory in steps would be added up in another order.
+    rows = np.vecdot(snapshot.matrix, np.ascontiguousarray(query))
     if not snapshot.names:
         return Scored(np.empty(0, np.float32), rows)
     nearest = np.maximum.reduceat(rows[snapshot.order], snapshot.starts)

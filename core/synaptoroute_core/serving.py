@@ -53,6 +53,7 @@ class QueryService:
         )
         self.cache = TextCache(config.cache_size)
         self.encoded = 0
+        self.reused = 0
         self._counting = threading.Lock()
         self.batcher: MicroBatcher[Query, Decision] = MicroBatcher(
             self._answer,
@@ -99,10 +100,10 @@ class QueryService:
         """Put a query in the queue; errors as of :meth:`MicroBatcher.submit`."""
         return self.batcher.submit(query, timeout_s=timeout_s)
 
-    def submit_all(self, queries: Sequence[Query]) -> Future[list[Decision | Exception]]:
+    def submit_all(self, queries: Sequence[Query], timeout_s: float | None) -> Future[list[Decision | Exception]]:
         """Put many queries in the queue, like lengths together; results in the order of ``queries``."""
         ranking = sorted(range(len(queries)), key=lambda number: len(queries[number].text))
-        return self.batcher.submit_all(queries, ranking)
+        return self.batcher.submit_all(queries, ranking, timeout_s=timeout_s)
 
     def explain(self, query: Query) -> Explanation:
         """Decide on a query in this thread and say why.
@@ -128,7 +129,7 @@ class QueryService:
             revision=self._index.revision,
             pending=self.batcher.pending,
             answered=counts.answered + self.cache.recalled,
-            cache_hits=self.cache.recalled + self.cache.reused,
+            cache_hits=self.cache.recalled + self.reused,
             encoded=self.encoded,
             batches=counts.batches,
             rejected=counts.rejected,
@@ -146,7 +147,7 @@ class QueryService:
         if isinstance(allowed, str | bytes) or not isinstance(allowed, Collection):
             raise ConfigurationError(f"allowed must be a list of route names, got {shorten(allowed)}")
         for name in allowed:
-            if name not in self._index:
+            if not isinstance(name, str) or name not in self._index:
                 raise RouteNotFoundError(name, self._index.names())
         return frozenset(allowed)
 
@@ -174,9 +175,10 @@ class QueryService:
                 missing.append(text)
             else:
                 known[text] = vector
+        with self._counting:
+            self.encoded += len(missing)
+            self.reused += len(texts) - len(missing)
         if missing:
-            with self._counting:
-                self.encoded += len(missing)
             known.update(zip(missing, encode_each(self._encoder, missing), strict=True))
         return known
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from synaptoroute_core.errors import InvalidTextError, shorten
 
 MAX_TEXT_CHARS = 16_384
 """Longest utterance, and what is read of a query: tokenisers read a text to its end before they cut
 it to the model's few hundred tokens, and ten megabytes took one 13 seconds."""
+
+UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Controls, format characters and spaces. What Python's tables do not know yet may well be a sign."""
+
+FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f") | {
+    chr(code) for block in (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)) for code in block
+}
+"""Letters, marks and signs by category that no font draws: Hangul and Khmer fillers, the empty
+Braille pattern, the grapheme joiner, and variation selectors."""
 
 
 def clean_query(text: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
@@ -18,8 +29,10 @@ def clean_query(text: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
     Raises:
         InvalidTextError: ``text`` is not a string, or nothing in it can be seen.
     """
-    checked = require_text(text, "the query")[:max_chars]
-    return require_visible(replace_surrogates(checked).strip(), checked, "the query")
+    if not isinstance(text, str):
+        raise InvalidTextError(f"the query must be a string, got {type(text).__name__}: {shorten(text)}")
+    read = text.lstrip()[:max_chars]
+    return require_visible(replace_surrogates(read).strip(), text, "the query")
 
 
 def clean_utterance(text: object) -> str:
@@ -28,13 +41,17 @@ def clean_utterance(text: object) -> str:
     Raises:
         InvalidTextError: ``text`` is not a string, is blank, or is longer than 16,384 characters.
     """
-    checked = require_text(text, "an utterance")
-    if len(checked) > MAX_TEXT_CHARS:
+    if not isinstance(text, str):
         raise InvalidTextError(
-            f"an utterance has {len(checked):,} characters, the limit is {MAX_TEXT_CHARS:,}: "
-            f"{shorten(checked)}; an utterance is an example of what a user types, not a document"
+            f"an utterance must be a string, got {type(text).__name__}: {shorten(text)}; in YAML, put it in quotes"
         )
-    return require_visible(replace_surrogates(checked).strip(), checked, "an utterance")
+    stripped = text.strip()
+    if len(stripped) > MAX_TEXT_CHARS:
+        raise InvalidTextError(
+            f"an utterance has {len(stripped):,} characters, the limit is {MAX_TEXT_CHARS:,}: "
+            f"{shorten(stripped)}; an utterance is an example of what a user types, not a document"
+        )
+    return require_visible(replace_surrogates(stripped), text, "an utterance")
 
 
 def utterance_key(text: str) -> str:
@@ -42,19 +59,9 @@ def utterance_key(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def require_text(text: object, what: str) -> str:
-    """``text`` if it is a string."""
-    if not isinstance(text, str):
-        raise InvalidTextError(
-            f"{what} must be a string, got {type(text).__name__}: {shorten(text)}"
-            + ("; in YAML, put it in quotes" if isinstance(text, bool | int | float) else "")
-        )
-    return text
-
-
 def require_visible(text: str, original: str, what: str) -> str:
     """``text`` if a reader would see anything of it: an encoder gives even a blank a vector."""
-    if not any(character.isprintable() and not character.isspace() for character in text):
+    if not any(unicodedata.category(sign) not in UNSEEN_CATEGORIES and sign not in FILLERS for sign in text):
         raise InvalidTextError(f"{what} is blank: {shorten(original)}; leave it out or give it words")
     return text
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from synaptoroute_core.errors import ConfigurationError, SynaptoRouteError, shorten
-from synaptoroute_core.text import clean_utterance, utterance_key
+from synaptoroute_core.text import clean_utterance, replace_surrogates, utterance_key
 
 Example: TypeAlias = tuple[str, str | None]
 """A labelled text: the text and the name of its route, or None if it belongs to none of them."""
 
 Reason: TypeAlias = Literal["matched", "below_threshold", "ambiguous", "low_confidence", "no_routes"]
-Score: TypeAlias = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
+Score: TypeAlias = Annotated[float, Field(strict=True, ge=-1.0, le=1.0, allow_inf_nan=False)]
 
 ROUTE_NAME = re.compile(r"[\w.\-]{1,128}")
 MAX_METADATA_BYTES = 16_384
@@ -57,6 +58,7 @@ def clean_name(name: object) -> str:
     if not isinstance(name, str) or not ROUTE_NAME.fullmatch(name):
         raise ConfigurationError(
             f"{shorten(name)} cannot be a route's name: use 1 to 128 letters, digits, '_', '.' or '-'"
+            + ("" if isinstance(name, str) else "; in YAML, put it in quotes")
         )
     return name
 
@@ -69,7 +71,7 @@ def clean_threshold(value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= 1.0:
         raise ConfigurationError(f"{shorten(value)} cannot be a threshold: use a number from -1 to 1, or None")
     return float(value)
 
@@ -104,7 +106,7 @@ class Route(FrozenModel):
     name: str
     utterances: tuple[str, ...]
     description: str = ""
-    threshold: Score | None = None
+    threshold: float | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     def __init__(
@@ -146,18 +148,33 @@ class Route(FrozenModel):
             raise ConfigurationError("a route needs at least one utterance")
         return unique
 
+    @field_validator("description", mode="before")
+    @classmethod
+    def _check_description(cls, text: object) -> object:
+        return replace_surrogates(text) if isinstance(text, str) else text
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _check_threshold(cls, value: object) -> float | None:
+        return clean_threshold(value)
+
     @field_validator("metadata", mode="after")
     @classmethod
     def _copy_metadata(cls, metadata: dict[str, Any]) -> dict[str, Any]:
         """A copy by way of JSON: what cannot be stored is refused, what is kept is nobody else's."""
         try:
-            encoded = json.dumps(metadata, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            encoded = replace_surrogates(json.dumps(metadata, allow_nan=False, ensure_ascii=False))
+        except (TypeError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"metadata must be JSON data: {error}") from error
-        if len(encoded) > MAX_METADATA_BYTES:
-            raise ConfigurationError(f"metadata takes {len(encoded):,} bytes, the limit is {MAX_METADATA_BYTES:,}")
+        size = len(encoded.encode())
+        if size > MAX_METADATA_BYTES:
+            raise ConfigurationError(f"metadata takes {size:,} bytes, the limit is {MAX_METADATA_BYTES:,}")
         copy: dict[str, Any] = json.loads(encoded)
         return copy
+
+    def __hash__(self) -> int:
+        """Equal routes hash alike; their metadata, which cannot be hashed, need not take part."""
+        return hash((self.name, self.utterances, self.description, self.threshold))
 
 
 class Candidate(FrozenModel):
@@ -188,8 +205,8 @@ class Decision(FrozenModel):
         confidence: Calibrated probability that the best candidate is right; None unless fitted.
         scorer: The rule that spoke: ``similarity``, or the name of a fitted one.
         candidates: Best first, at most ``RouterConfig.max_candidates``.
-        near_boundary: The outcome could differ on another machine: the score or the margin lies
-            within the encoder's numerical noise of its limit.
+        near_boundary: ``route`` could differ on another machine: scores that moved by the encoder's
+            numerical noise would be enough.
         revision: The revision of the routes that were asked.
     """
 

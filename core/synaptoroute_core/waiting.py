@@ -7,7 +7,6 @@ microseconds of each other, so here they gather in the loop's inbox, and it is w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from concurrent.futures import Future
 from typing import TypeVar
@@ -29,15 +28,20 @@ class _Inbox:
             self._ended.append(waiter)
             first = len(self._ended) == 1
         if first:
-            with contextlib.suppress(RuntimeError):  # the loop was closed, nobody waits any more
+            try:
                 loop.call_soon_threadsafe(self._release)
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                self._take()
 
     def _release(self) -> None:
-        with self._lock:
-            ended, self._ended = self._ended, []
-        for waiter in ended:
+        for waiter in self._take():
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _take(self) -> list[asyncio.Future[None]]:
+        with self._lock:
+            ended, self._ended = self._ended, []
+        return ended
 
 
 _inboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Inbox] = WeakKeyDictionary()

@@ -110,6 +110,33 @@ def test_closing_skips_what_its_caller_cancelled():
         assert isinstance(waiting.exception(0), RouterClosedError)
 
 
+def test_closing_between_the_taking_and_the_running_of_a_batch_leaves_nothing_behind(caplog):
+    """The item is ended by then: whoever finds it so must neither stumble nor go on counting it."""
+
+    class Hesitant(MicroBatcher):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            self.taken, self.go_on = threading.Event(), threading.Event()
+
+        def _process(self, batch):
+            self.taken.set()
+            assert self.go_on.wait(PATIENCE_S)
+            super()._process(batch)
+
+    handler = Handler()
+    batcher = Hesitant(handler, max_batch_size=8, max_pending=8, max_wait_s=0.0, workers=1)
+    future = batcher.submit(1)
+    assert batcher.taken.wait(PATIENCE_S)
+    batcher.close(0)
+    batcher.go_on.set()
+    assert isinstance(future.exception(PATIENCE_S), RouterClosedError)
+    for thread in batcher._threads:
+        thread.join(PATIENCE_S)
+    assert batcher.pending == 0
+    assert not handler.seen
+    assert not caplog.records
+
+
 def test_closing_is_harmless_when_repeated_or_done_by_several_at_once():
     handler = Handler(shut=True)
     with batching(handler, workers=2) as batcher:

@@ -157,7 +157,7 @@ def test_twenty_thousand_items_are_fed_through_a_small_window():
         assert batcher.submit_all(range(20_000), range(20_000)).result(PATIENCE_S) == list(range(20_000))
 
 
-def test_items_that_end_while_they_are_handed_in_do_not_recurse():
+def test_items_that_end_while_they_are_handed_in_do_not_recurse(caplog):
     """Each end hands in the next item: a chain of calls as long as the list would overflow the stack."""
 
     def answer_at_once(item):
@@ -165,8 +165,9 @@ def test_items_that_end_while_they_are_handed_in_do_not_recurse():
         future.set_result(2 * item)
         return future
 
-    bulk = Bulk(answer_at_once, range(20_000), range(20_000), window=8).start()
+    bulk = Bulk(answer_at_once, RouterOverloadedError, range(20_000), range(20_000), window=8).start()
     assert bulk.result(0) == [2 * number for number in range(20_000)]
+    assert not caplog.records, "futures log what their callbacks raise"
 
 
 def test_cancelling_a_list_stops_the_feeding():

@@ -87,6 +87,18 @@ def test_the_build_script_makes_the_same_bytes_from_the_original_wheel(tmp_path)
         assert sha256_of(tmp_path / name) == sha256_of(BUNDLED_MODEL / name), name
 
 
+def test_the_model_card_has_the_hash_of_every_file_and_of_the_original_weights():
+    card = (BUNDLED_MODEL / "README.md").read_text(encoding="utf-8")
+    for path in BUNDLED_MODEL.iterdir():
+        assert path.name == "README.md" or f"| `{path.name}` | `{sha256_of(path)}` |" in card, path.name
+    assert MANIFEST["weights_sha256"] in card
+
+
+def test_the_licence_is_the_full_text_of_apache_2():
+    """As published; a wheel with the weights must carry it."""
+    assert sha256_of(BUNDLED_MODEL / "LICENSE") == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
 # --- whole or refused -----------------------------------------------------------------------------
 
 

@@ -111,7 +111,9 @@ def test_changes_show_in_the_routes(router: AdaptiveRouter) -> None:
     router.remove_utterances("greeting", ["good morning to you"])
     router.update_threshold("greeting", 0.25)
     router.remove_route("farewell")
-    expected = Route("greeting", ["hello there", "hi"], description="Says hello.", threshold=0.25, metadata={"team": [1]})
+    expected = Route(
+        "greeting", ["hello there", "hi"], description="Says hello.", threshold=0.25, metadata={"team": [1]}
+    )
     assert dict(router.routes) == {"greeting": expected}
 
 
@@ -380,7 +382,9 @@ def test_twins_in_case_and_spacing_do_not_shift_vectors_across_a_restart(path: P
 
 
 @settings(max_examples=60, deadline=None)
-@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cc", "Z"]) | st.sampled_from(" \0\n\ud800"), min_size=1)))
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cc", "Z"]) | st.sampled_from(" \0\n\ud800"), min_size=1))
+)
 def test_whatever_is_taken_as_an_utterance_comes_back_from_the_disk(texts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "routes.db"

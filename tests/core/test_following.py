@@ -16,6 +16,7 @@ import pytest
 
 from synaptoroute_core import (
     AdaptiveRouter,
+    Decision,
     EncoderMismatchError,
     Feed,
     HashingEncoder,
@@ -117,32 +118,39 @@ def test_a_change_is_made_on_top_of_what_another_process_changed_last(path: Path
         assert len(router.routes["greeting"].utterances) == 42
 
 
-def test_a_query_sees_one_whole_version_while_another_process_overwrites(path: Path) -> None:
-    torn, seen, stop = [], set(), threading.Event()
+class Reader(threading.Thread):
+    """Asks without a pause, and keeps the decisions that mix two versions of a route."""
 
-    def ask(router: AdaptiveRouter) -> None:
-        while not stop.is_set():
-            decision = router.route("version of the greeting")
+    def __init__(self, router: AdaptiveRouter) -> None:
+        super().__init__()
+        self.router = router
+        self.stop = threading.Event()
+        self.torn: list[Decision] = []
+        self.seen: set[int] = set()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            decision = self.router.route("version of the greeting")
             if decision.candidates and decision.revision > 1:
-                seen.add(decision.revision)
+                self.seen.add(decision.revision)
                 if decision.candidates[0].utterance.split()[0] != str(round(decision.threshold * 1000)):
-                    torn.append(decision)
+                    self.torn.append(decision)
 
+
+def test_a_query_sees_one_whole_version_while_another_process_overwrites(path: Path) -> None:
     config = RouterConfig(follow_interval_s=0.001, cache_size=0)
     with AdaptiveRouter(encoder=ENCODER, store=path, config=config) as router, neighbour_on(path) as neighbour:
-        readers = [threading.Thread(target=ask, args=(router,)) for _ in range(2)]
-        for reader in readers:
-            reader.start()
+        reader = Reader(router)
+        reader.start()
         for number in range(150):
             if number % 10 == 9:
                 neighbour("remove_route", "greeting")
             texts = [f"{number} version of the {word}" for word in ("greeting", "house", "hour")]
             neighbour("add_route", {"name": "greeting", "utterances": texts, "threshold": number / 1000})
-        eventually(lambda: len(seen) > 5)
-        stop.set()
-        for reader in readers:
-            reader.join(WAIT_S)
-    assert not torn
+        eventually(lambda: len(reader.seen) > 5)
+        reader.stop.set()
+        reader.join(WAIT_S)
+    assert not reader.torn
 
 
 def test_two_routers_of_one_process_share_a_file(path: Path) -> None:
@@ -267,7 +275,7 @@ def test_a_router_never_takes_vectors_of_another_encoder(path: Path, caplog: pyt
                 lambda: old.remove_route("greeting"),
                 lambda: old.update_threshold("greeting", 0.1),
             ):
-                with pytest.raises(EncoderMismatchError, match="hashing-1/48.*hashing-1/32"):
+                with pytest.raises(EncoderMismatchError, match=r"hashing-1/48.*hashing-1/32"):
                     change()
             assert state(old) == before
             assert list(new.routes) == ["greeting", "farewell"]

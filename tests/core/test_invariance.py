@@ -62,7 +62,7 @@ def in_random_order_five_times(encoder: BundledEncoder, texts: list[str]) -> np.
 
 
 def beside_hostile_mates(encoder: BundledEncoder, texts: list[str]) -> np.ndarray:
-    return np.concatenate([encoder.encode([HOSTILE[0], text, *HOSTILE[1:]])[1:2] for text in texts[:24]])
+    return np.concatenate([encoder.encode([HOSTILE[0], text, *HOSTILE[1:]])[1:2] for text in texts[:16]])
 
 
 def in_eight_threads(encoder: BundledEncoder, texts: list[str]) -> np.ndarray:
@@ -77,7 +77,7 @@ def padded_to_many_lengths(encoder: BundledEncoder, texts: list[str]) -> np.ndar
     tokenizer.no_padding()
     session = open_session(BUNDLED_MODEL / "model.onnx", providers=None, threads=1)
     vectors = []
-    for text in texts[:24]:
+    for text in texts[:16]:
         tokens = tokenizer.encode(text).ids
         by_length = []
         for padding in (0, 1, 2, 3, 5, 8, 13, 64, 256 - len(tokens)):

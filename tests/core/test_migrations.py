@@ -1,8 +1,9 @@
-"""The layout of a file and the encoder of its vectors: brought up to date whole, or not at all."""
+"""Opening a file: its layout and the vectors of its encoder are brought up to date whole, or not at all."""
 
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,7 +21,7 @@ from synaptoroute_core import (
     SqliteStore,
     StorageError,
 )
-from synaptoroute_core.storage import migrations
+from synaptoroute_core.storage import migrations, open_store
 
 ENCODER = HashingEncoder(dim=32)
 ROUTES = (
@@ -180,6 +181,60 @@ def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(
         assert layout(tmp_path / f"{number}.db")[0] == len(migrations.MIGRATIONS)
 
 
+# --- refusals --------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    path.write_text("routes: []\n" * 200)
+    with pytest.raises(StorageError, match=r"routes\.db: file is not a database"):
+        SqliteStore(path)
+    assert path.read_text() == "routes: []\n" * 200
+
+
+@pytest.mark.parametrize("place", ["", "missing/routes.db"])
+def test_a_place_that_cannot_hold_a_file_is_refused(tmp_path: Path, place: str) -> None:
+    with pytest.raises(StorageError, match=str(tmp_path)):
+        open_store(tmp_path / place)
+
+
+UNPRIVILEGED = """
+import os, sys
+from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route, StorageError
+
+def use(path):
+    with AdaptiveRouter(encoder=HashingEncoder(dim=32), store=path) as router:
+        print(router.route("hello there").route)
+        router.add_route(Route("c", ["new"]))
+
+use(":memory:")  # loads what is loaded late, while it still may
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    use(sys.argv[1])
+except StorageError as error:
+    print("StorageError:", error)
+"""
+
+
+@pytest.mark.parametrize(("folder_mode", "served"), [(0o777, "greeting"), (0o555, "")])
+def test_a_read_only_file_is_served_where_side_files_can_be_made_and_never_changed(
+    folder_mode: int, served: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "routes.db"
+        with AdaptiveRouter(ROUTES, encoder=ENCODER, store=path):
+            pass
+        path.chmod(0o444)
+        before = path.read_bytes()
+        Path(folder).chmod(folder_mode)
+        run = subprocess.run([sys.executable, "-c", UNPRIVILEGED, path], capture_output=True, text=True, check=False)
+        Path(folder).chmod(0o700)
+        assert "readonly database" in run.stdout.splitlines()[-1], run.stderr
+        assert run.stdout.splitlines()[1:-1] == ([served] if served else [])
+        assert path.read_bytes() == before
+
+
 # --- encoder ---------------------------------------------------------------------------------------
 
 
@@ -196,7 +251,7 @@ def test_a_router_with_another_encoder_decides_as_if_the_routes_were_new(filled:
 
 def test_another_encoder_is_refused_if_the_settings_say_so(filled: Path) -> None:
     before = filled.read_bytes()
-    with pytest.raises(EncoderMismatchError, match="hashing-1/32.*turned") as raised:
+    with pytest.raises(EncoderMismatchError, match=r"hashing-1/32.*turned") as raised:
         AdaptiveRouter(encoder=TurnedEncoder(), store=filled, config=RouterConfig(on_encoder_change="raise"))
     assert (raised.value.stored, raised.value.current) == (ENCODER.fingerprint, "turned")
     assert filled.read_bytes() == before

@@ -1,6 +1,6 @@
 """Encoders: text in, unit vectors out."""
 
-from synaptoroute_core.encoders.base import Encoder, encode_each, encode_texts
+from synaptoroute_core.encoders.base import Encoder, encode_each, encode_texts, require_encoder
 from synaptoroute_core.encoders.bundled import BundledEncoder
 from synaptoroute_core.encoders.fastembed import FastEmbedEncoder
 from synaptoroute_core.encoders.hashing import HashingEncoder
@@ -24,18 +24,12 @@ def resolve_encoder(encoder: Encoder | str | None) -> Encoder:
             None for the bundled model.
 
     Raises:
-        ConfigurationError: fastembed does not know the name, or the object is no encoder.
+        ConfigurationError: fastembed does not know the name, or the object is no encoder or has a
+            member of the wrong kind.
         EncoderError: The model could not be loaded.
     """
-    from synaptoroute_core.errors import ConfigurationError, shorten
-
     if encoder is None:
         return BundledEncoder()
     if isinstance(encoder, str):
         return FastEmbedEncoder(encoder)
-    if not isinstance(encoder, Encoder):
-        raise ConfigurationError(
-            f"{shorten(encoder)} is no encoder: it needs fingerprint, dim, batch_invariant and encode(texts); "
-            "pass None for the bundled model or a fastembed model name"
-        )
-    return encoder
+    return require_encoder(encoder)

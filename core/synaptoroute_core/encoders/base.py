@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from tqdm import tqdm
 
 from synaptoroute_core.changes import Vectors
-from synaptoroute_core.errors import EncoderError, shorten
+from synaptoroute_core.errors import ConfigurationError, EncoderError, shorten
 
 DEFAULT_NOISE = 1e-5
 """How far a score may move between machines with float32 arithmetic."""
@@ -49,6 +50,33 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), dim), float32. Called from several threads."""
         ...
+
+
+def require_encoder(value: object) -> Encoder:
+    """The value, if it is an encoder whose members are of the right kind.
+
+    Raises:
+        ConfigurationError: It is none; the message names the member that is wrong.
+    """
+    if isinstance(value, type) or not isinstance(value, Encoder):
+        raise ConfigurationError(
+            f"{shorten(value)} is no encoder: it needs fingerprint, dim, batch_invariant and encode(texts); "
+            "pass None for the bundled model or a fastembed model name"
+        )
+    dim, noise = value.dim, getattr(value, "noise", DEFAULT_NOISE)
+    # Checked here because a store would keep the routes under a fingerprint that it cannot read again.
+    _require(isinstance(value.fingerprint, str) and value.fingerprint, value, "fingerprint", "a text that is not empty")
+    _require(isinstance(dim, Integral) and not isinstance(dim, bool) and dim >= 1, value, "dim", "a number from 1")
+    _require(isinstance(value.batch_invariant, bool | np.bool_), value, "batch_invariant", "True or False")
+    _require(callable(value.encode), value, "encode", "a method")
+    _require(isinstance(noise, Real) and 0 <= noise < np.inf, value, "noise", "a number from 0")
+    return value
+
+
+def _require(fits: object, encoder: Encoder, member: str, wanted: str) -> None:
+    if not fits:
+        found = shorten(getattr(encoder, member))
+        raise ConfigurationError(f"the encoder's {member} is {found}, it must be {wanted}: {type(encoder).__name__}")
 
 
 def encode_each(encoder: Encoder, texts: Sequence[str]) -> list[Vectors | EncoderError]:

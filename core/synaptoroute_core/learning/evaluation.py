@@ -82,7 +82,8 @@ class EvaluationReport(FrozenModel):
         error: Share of wrong answers among the answered.
         out_of_scope_accepted: Share of out-of-scope texts that were answered.
         aurc: Area under the risk-coverage curve: the error among the surest n texts, mean over all
-            n; lower is better. Sureness is the confidence, or the score where there is none.
+            n; lower is better. Sureness is the confidence, or the score where there is none. Equally
+            sure texts count with their mean error.
         coverage_at_error: For 1, 2 and 5 % error, the largest share of all texts that can be
             answered within it by moving one threshold.
         routes: How each route did, in the order of the router.
@@ -131,7 +132,7 @@ def evaluate_decisions(
     best_right = np.array(
         [label is not None and _best(decision) == label for label, decision in zip(labels, decisions, strict=True)]
     )
-    risks = risk_curve(np.array([_sureness(decision) for decision in decisions]), best_right)
+    risks, ends = risk_curve(np.array([_sureness(decision) for decision in decisions]), best_right)
     return EvaluationReport(
         total=len(examples),
         in_scope=int(inside.sum()),
@@ -141,24 +142,33 @@ def evaluate_decisions(
         error=_share(~right, answered),
         out_of_scope_accepted=_share(answered, ~inside),
         aurc=float(risks.mean()),
-        coverage_at_error={level: coverage_at(risks, level) for level in ERROR_LEVELS},
+        coverage_at_error={level: coverage_at(risks[ends], (ends + 1) / len(risks), level) for level in ERROR_LEVELS},
         routes=_route_qualities(labels, decisions, routes),
         confusions=_confusions(examples, decisions),
         mistakes=_mistakes(examples, decisions),
     )
 
 
-def risk_curve(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Error among the surest n texts, for n from 1 to all: shape (texts,). Ties keep their order."""
+def risk_curve(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Error among the surest n texts, for n from 1 to all.
+
+    Texts of equal sureness have no order: within them, the error is the one to expect of a random
+    one, which lies on the straight line between those before and after them.
+
+    Returns:
+        The errors, shape (texts,), and the places in them where no text is torn from its equals.
+    """
     ranking = np.argsort(-sureness, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(sureness[ranking]) != 0, True))
+    wrong = np.cumsum(~right[ranking])[ends]
     counts = np.arange(1, len(right) + 1)
-    return np.asarray(np.cumsum(~right[ranking]) / counts, np.float64)
+    expected = np.interp(counts, np.append(0, ends + 1), np.append(0, wrong))
+    return expected / counts, ends
 
 
-def coverage_at(risks: NDArray[np.float64], error: float) -> float:
-    """Largest share of the texts that can be answered with at most this error."""
-    within = np.flatnonzero(risks <= error)
-    return float((within[-1] + 1) / len(risks)) if len(within) else 0.0
+def coverage_at(risks: NDArray[np.float64], shares: NDArray[np.float64], error: float) -> float:
+    """The largest of the shares whose risk is at most this error."""
+    return float(shares[risks <= error].max(initial=0.0))
 
 
 def _best(decision: Decision) -> str | None:

@@ -37,18 +37,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a database to the newest layout, each step and its number in one transaction.
+def require_known(connection: sqlite3.Connection, path: str) -> None:
+    """Check that no newer version of the library made the database.
 
     Raises:
         StorageError: A newer version of the library made the database.
     """
-    newest = len(MIGRATIONS)
     version = _version(connection)
-    if version > newest:
+    if version > len(MIGRATIONS):
         raise StorageError(
-            f"the database has layout {version}, this version of the library knows up to {newest}: upgrade it"
+            f"the database {path} has layout {version}, this version of the library knows up to {len(MIGRATIONS)}: "
+            "upgrade the library"
         )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to the newest layout, each step and its number in one transaction."""
+    version = _version(connection)
     for number, statements in enumerate(MIGRATIONS, start=1):
         if number > version:
             _run(connection, number, statements)

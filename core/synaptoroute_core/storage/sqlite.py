@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,15 +25,17 @@ from synaptoroute_core.changes import (
     Vectors,
 )
 from synaptoroute_core.errors import EncoderMismatchError, StorageError
-from synaptoroute_core.storage.migrations import migrate
+from synaptoroute_core.storage.migrations import migrate, require_known
 from synaptoroute_core.types import Route
 
 MEMORY = ":memory:"
 LOG_LENGTH = 10_000
 """Revisions kept in the log; who knows an older one gets everything anew."""
 BUSY_TIMEOUT_S = 30.0
-RESET = "reset"
+RETRY_S = 0.01
+RESET, DROP = "reset", "drop"
 VECTOR = np.dtype("<f4")
+UNIT_TOLERANCE = 1e-3
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -56,6 +59,7 @@ class SqliteStore:
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
         self.shared = self._path != MEMORY
+        self._seen_version = -1
         if self.shared:
             _make_private(Path(self._path))
         with self._translated("open"):
@@ -64,13 +68,31 @@ class SqliteStore:
                 self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
-                for pragma in PRAGMAS:
-                    self._connection.execute(pragma)
-                migrate(self._connection)
+                require_known(self._connection, self._path)
+                self._prepare()
             except BaseException:
                 self._connection.close()
                 raise
-        self._seen_version = -1
+
+    def _prepare(self) -> None:
+        """Set the file up; waits for other processes that do the same at this moment.
+
+        SQLite switches a file to its write-ahead log without regard to the busy timeout.
+        """
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                for pragma in PRAGMAS:
+                    self._connection.execute(pragma)
+                migrate(self._connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                return
 
     def __repr__(self) -> str:
         return f"SqliteStore({self._path!r})"
@@ -136,28 +158,44 @@ class SqliteStore:
         row = self._connection.execute("SELECT min(revision), max(revision) FROM changes").fetchone()
         oldest, newest = (int(row[0]), int(row[1])) if row[0] is not None else (1, 0)
         encoder = self._connection.execute("SELECT fingerprint, dim FROM encoder").fetchone()
-        if encoder is None or newest == since:
+        if newest == since:
             return Feed(newest, encoder[0] if encoder else None, ())
+        if encoder is None:
+            return Feed(newest, None, self._nothing())
         in_log = oldest - 1 <= since < newest and since > 0
         touched = self._touched(since) if in_log else None
-        routes = self._encoded_routes(touched, int(encoder[1]))
-        changes: list[Change] = [PutRoutes(tuple(routes), reset=touched is None)]
-        if touched is not None:
-            gone = touched - {encoded.route.name for encoded in routes}
-            changes.insert(0, DropRoutes(tuple(sorted(gone))))
-        return Feed(newest, encoder[0], tuple(changes))
+        if touched is None:
+            return Feed(newest, encoder[0], (PutRoutes(self._encoded_routes(None, int(encoder[1])), reset=True),))
+        names, dropped = touched
+        routes = self._encoded_routes(names, int(encoder[1]))
+        # One that was dropped and is there again is dropped too, so that it moves to the end here as well.
+        gone = dropped | (names - {encoded.route.name for encoded in routes})
+        return Feed(newest, encoder[0], (DropRoutes(tuple(sorted(gone))), PutRoutes(routes)))
 
-    def _touched(self, since: int) -> set[str] | None:
-        """Names of the routes changed after a revision; None if all may be."""
-        names: set[str] = set()
+    def _nothing(self) -> tuple[Change, ...]:
+        """What leads to an empty store, which is all that a store without an encoder can be."""
+        if self._connection.execute("SELECT count(*) FROM routes").fetchone()[0]:
+            raise StorageError(f"the database {self._path} is damaged: it has routes and no encoder")
+        return (PutRoutes((), reset=True),)
+
+    def _touched(self, since: int) -> tuple[set[str], set[str]] | None:
+        """Names of the routes changed and of those dropped after a revision; None if all may be changed."""
+        touched: set[str] = set()
+        dropped: set[str] = set()
         rows = self._connection.execute("SELECT kind, routes FROM changes WHERE revision > ?", (since,))
         for kind, routes in rows:
             if kind == RESET:
                 return None
-            names.update(json.loads(routes))
-        return names
+            try:
+                names = json.loads(routes)
+            except ValueError as error:
+                raise StorageError(f"the log of the database {self._path} is damaged: {error}") from error
+            touched.update(names)
+            if kind == DROP:
+                dropped.update(names)
+        return touched, dropped
 
-    def _encoded_routes(self, names: set[str] | None, dim: int) -> list[EncodedRoute]:
+    def _encoded_routes(self, names: set[str] | None, dim: int) -> tuple[EncodedRoute, ...]:
         wanted = None if names is None else json.dumps(sorted(names))
         routes = self._connection.execute(
             "SELECT id, name, description, threshold, metadata FROM routes "
@@ -172,8 +210,10 @@ class SqliteStore:
         )
         by_route: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in routes}
         for route_id, text, vector in utterances:
+            if route_id not in by_route:
+                raise StorageError(f"the database {self._path} is damaged: an utterance belongs to no route")
             by_route[route_id].append((text, vector))
-        return [self._decode(row, by_route[row[0]], dim) for row in routes]
+        return tuple(self._decode(row, by_route[row[0]], dim) for row in routes)
 
     def _decode(self, row: tuple[Any, ...], utterances: list[tuple[str, bytes]], dim: int) -> EncodedRoute:
         _, name, description, threshold, metadata = row
@@ -182,8 +222,10 @@ class SqliteStore:
                 raise ValueError(f"a vector is not {dim} numbers long")
             joined = np.frombuffer(b"".join(vector for _, vector in utterances), VECTOR)
             vectors = joined.reshape(len(utterances), dim).astype(np.float32)
-            if not np.isfinite(vectors).all():
-                raise ValueError("a vector is not finite")
+            with np.errstate(over="ignore"):
+                lengths = np.linalg.norm(vectors, axis=1)
+            if not (np.abs(lengths - 1.0) <= UNIT_TOLERANCE).all():
+                raise ValueError("a vector is not of length 1")
             route = Route(
                 name,
                 [text for text, _ in utterances],
@@ -200,14 +242,18 @@ class SqliteStore:
     # --- writing -------------------------------------------------------------------------------
 
     def _set_encoder(self, stored: str | None, fingerprint: str, change: Change) -> None:
+        """Put the change's encoder on record, if it may be changed."""
         resets = isinstance(change, PutRoutes) and change.reset
-        if stored is not None and stored != fingerprint and not resets:
-            raise EncoderMismatchError(stored, fingerprint)
-        if isinstance(change, PutRoutes) and stored != fingerprint:
+        if stored not in (None, fingerprint) and not resets:
+            raise EncoderMismatchError(str(stored), fingerprint)
+        if not isinstance(change, PutRoutes):
+            return
+        empty = resets or not self._connection.execute("SELECT count(*) FROM routes").fetchone()[0]
+        if empty:
             self._connection.execute("DELETE FROM encoder")
-            if change.routes:
-                dim = change.routes[0].vectors.shape[1]
-                self._connection.execute("INSERT INTO encoder VALUES (1, ?, ?)", (fingerprint, dim))
+        if change.routes:
+            dim = change.routes[0].vectors.shape[1]
+            self._connection.execute("INSERT OR IGNORE INTO encoder VALUES (1, ?, ?)", (fingerprint, dim))
 
     def _write(self, change: Change) -> None:
         match change:
@@ -261,7 +307,7 @@ def _describe(change: Change) -> tuple[str, list[str]]:
         case PutRoutes(routes=routes, reset=reset):
             return (RESET if reset else "put"), [encoded.route.name for encoded in routes]
         case DropRoutes(names=names):
-            return "drop", list(names)
+            return DROP, list(names)
         case AddUtterances(name=name):
             return "add_utterances", [name]
         case DropUtterances(name=name):
@@ -277,6 +323,5 @@ def _make_private(path: Path) -> None:
     except OSError as error:
         if isinstance(error, PermissionError) and path.is_file():
             return  # SQLite opens a read-only file, and says so when it is written
-        raise StorageError(
-            f"cannot open the database {path}: {error.strerror}; does its folder exist, and may you write there?"
-        ) from error
+        hint = "it is a folder" if path.is_dir() else "does its folder exist, and may you write there?"
+        raise StorageError(f"cannot open the database {path}: {error.strerror}; {hint}") from error
