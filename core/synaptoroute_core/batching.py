@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from synaptoroute_core.bulk import Bulk
@@ -52,6 +52,10 @@ class _Entry(Generic[Item, Result]):
     arrived: float
     future: Future[Result] = field(default_factory=Future)
 
+    def is_wanted(self, now: float) -> bool:
+        """Whether it has time left, and closing has not ended it since it was taken."""
+        return not self.future.done() and (self.deadline is None or now < self.deadline)
+
 
 @dataclass(slots=True)
 class BatcherCounts:
@@ -62,11 +66,6 @@ class BatcherCounts:
     failed: int = 0
     rejected: int = 0
     dropped: int = 0
-
-    def add(self, other: BatcherCounts) -> None:
-        """Add the counts of one batch."""
-        for count in fields(self):
-            setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
 
 
 class MicroBatcher(Generic[Item, Result]):
@@ -151,12 +150,11 @@ class MicroBatcher(Generic[Item, Result]):
         with self._changed:
             self._admit()
             free = self._busy < self._worker_count and not self._queue and not self._max_wait_s
-            if free:
-                self._take_up([entry])
-            else:
+            batch = self._take_up([entry]) if free else []
+            if not free:
                 self._enqueue(entry)
-        if free:
-            self._process([entry])
+        if batch:
+            self._process(batch)
         try:
             return entry.future.result()
         except BaseException:
@@ -258,10 +256,13 @@ class MicroBatcher(Generic[Item, Result]):
         self._queue.append(entry)
         self._changed.notify()
 
-    def _take_up(self, batch: list[_Entry[Item, Result]]) -> None:
-        """Count a batch as at work, with the lock held."""
+    def _take_up(self, batch: list[_Entry[Item, Result]]) -> list[_Entry[Item, Result]]:
+        """Count a batch as at work, with the lock held; without what its callers have given up."""
+        wanted = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
         self._busy += 1
-        self._taken.update(batch)
+        self._taken.update(wanted)
+        self.counts.dropped += len(batch) - len(wanted)
+        return wanted
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
@@ -271,17 +272,45 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _process(self, batch: list[_Entry[Item, Result]]) -> None:
         """Run a batch and end all of it; raises what is no error but a signal to this thread."""
-        outcomes, counts, signal = self._run(batch)
-        # First make room, then tell the callers: who has an answer may ask again at once.
-        with self._changed:
-            self._busy -= 1
-            self._taken.difference_update(batch)
-            self.counts.add(counts)
-            self._changed.notify_all()
-        for entry, outcome in outcomes:
-            _end(entry.future, outcome)
-        if signal is not None:
-            raise signal
+        started = time.monotonic()
+        live = [entry for entry in batch if entry.is_wanted(started)]
+        results: Sequence[Result | Exception] = []
+        try:
+            results = self._run(live)
+        except BaseException as error:
+            # Whatever it is, it must reach the callers: nobody else waits for it here.
+            results = [_as_error(error, len(live))] * len(live)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            # First make room, then tell the callers: who has an answer may ask again at once.
+            with self._changed:
+                self._busy -= 1
+                self._taken.difference_update(batch)
+                self._count(batch, results)
+                self._changed.notify_all()
+            outcomes = dict(zip(live, results, strict=False))
+            for entry in batch:
+                _end(entry.future, outcomes.get(entry, RouterTimeoutError(entry.timeout_s)))
+
+    def _run(self, live: list[_Entry[Item, Result]]) -> Sequence[Result | Exception]:
+        """The handler's results; raises what the handler raises."""
+        if not live:
+            return []
+        started = time.monotonic()
+        results = self._handler([entry.item for entry in live])
+        if len(results) != len(live):
+            raise ValueError(f"the batch handler gave {len(results)} results for {len(live)} items")
+        seconds = (time.monotonic() - started) / len(live)
+        self._seconds_per_item += (seconds - self._seconds_per_item) * (SMOOTHING if self._seconds_per_item else 1.0)
+        return results
+
+    def _count(self, batch: list[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
+        failed = sum(isinstance(result, Exception) for result in results)
+        self.counts.batches += bool(results)
+        self.counts.failed += failed
+        self.counts.answered += len(results) - failed
+        self.counts.dropped += len(batch) - len(results)
 
     def _take(self) -> list[_Entry[Item, Result]] | None:
         """Wait for items and take a batch; None when closed and empty."""
@@ -291,9 +320,7 @@ class MicroBatcher(Generic[Item, Result]):
                     return None
                 self._changed.wait()
             self._wait_for_company()
-            batch = self._pick()
-            self._take_up(batch)
-            return batch
+            return self._take_up(self._pick())
 
     def _pick(self) -> list[_Entry[Item, Result]]:
         """The oldest item and, of those behind it, the ones most like it in size.
@@ -316,36 +343,6 @@ class MicroBatcher(Generic[Item, Result]):
             if left <= 0:
                 return
             self._changed.wait(left)
-
-    def _run(
-        self, batch: list[_Entry[Item, Result]]
-    ) -> tuple[list[tuple[_Entry[Item, Result], Result | Exception]], BatcherCounts, BaseException | None]:
-        """How each wanted item of a batch ends, and what broke the handler off, if it was no error."""
-        started = time.monotonic()
-        wanted = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
-        live = [entry for entry in wanted if entry.deadline is None or started < entry.deadline]
-        signal: BaseException | None = None
-        results: Sequence[Result | Exception] = []
-        if live:
-            try:
-                results = self._handler([entry.item for entry in live])
-                if len(results) != len(live):
-                    raise ValueError(f"the batch handler gave {len(results)} results for {len(live)} items")
-            except BaseException as error:  # noqa: BLE001  # it must reach the callers: nobody else waits for it
-                results = [_as_error(error, len(live))] * len(live)
-                signal = None if isinstance(error, Exception) else error
-            self._measure((time.monotonic() - started) / len(live))
-        outcomes = dict(zip(live, results, strict=True))
-        failed = sum(isinstance(result, Exception) for result in results)
-        counts = BatcherCounts(
-            batches=int(bool(live)), answered=len(live) - failed, failed=failed, dropped=len(batch) - len(live)
-        )
-        ended = [(entry, outcomes.get(entry, RouterTimeoutError(entry.timeout_s))) for entry in wanted]
-        return ended, counts, signal
-
-    def _measure(self, seconds_per_item: float) -> None:
-        weight = SMOOTHING if self._seconds_per_item else 1.0
-        self._seconds_per_item += weight * (seconds_per_item - self._seconds_per_item)
 
     def _backlog_s(self) -> float:
         """Seconds in which what is pending should be done, from the measured time per item."""

@@ -100,7 +100,7 @@ def require_routes(routes: Iterable[Route]) -> list[Route]:
     Raises:
         ConfigurationError: One of them is no :class:`Route`.
     """
-    if isinstance(routes, str | bytes) or not isinstance(routes, Iterable):
+    if not isinstance(routes, Iterable):
         raise ConfigurationError(f"expected a list of Route, got {type(routes).__name__}: {shorten(routes)}")
     given = list(routes)
     for route in given:

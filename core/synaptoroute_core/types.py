@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from synaptoroute_core.errors import ConfigurationError, SynaptoRouteError, shorten
@@ -21,6 +21,7 @@ Score: TypeAlias = Annotated[float, Field(strict=True, ge=-1.0, le=1.0, allow_in
 
 ROUTE_NAME = re.compile(r"[\w.\-]{1,128}")
 MAX_METADATA_BYTES = 16_384
+NUMBERS = (int, float, np.integer, np.floating)
 
 
 class FrozenModel(BaseModel):
@@ -71,7 +72,7 @@ def clean_threshold(value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, NUMBERS) or not -1.0 <= value <= 1.0:
         raise ConfigurationError(f"{shorten(value)} cannot be a threshold: use a number from -1 to 1, or None")
     return float(value)
 

@@ -44,7 +44,11 @@ def read_yaml(text: str) -> Any:
         ValueError: It is not valid YAML, or a key is there twice.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a safe loader
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, LookupError, AttributeError) as error:  # the last two: a wrong !!bool or !!timestamp
         raise ValueError(str(error)) from error
 

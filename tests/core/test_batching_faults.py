@@ -263,3 +263,25 @@ def test_what_breaks_off_a_caller_at_work_reaches_it_and_frees_its_place(error, 
         assert batcher.submit(8).result(PATIENCE_S) == 8
         assert batcher.counts.failed == 3
     assert "queries failed" in caplog.text
+
+
+def test_an_interrupt_beside_the_handler_does_not_cost_a_place_either():
+    """Ctrl-C hits a caller at work anywhere: each place it cost would be gone until nobody is served."""
+
+    class Interrupted(MicroBatcher):
+        interrupts = 3
+
+        def _run(self, batch):
+            if self.interrupts:
+                self.interrupts -= 1
+                raise KeyboardInterrupt
+            return super()._run(batch)
+
+    batcher = Interrupted(Handler(), max_batch_size=8, max_pending=1, max_wait_s=0.0, workers=1)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            batcher.run(1)
+        assert batcher.pending == 0
+    assert batcher.run(7) == 14
+    assert batcher.submit(8).result(PATIENCE_S) == 16
+    batcher.close(PATIENCE_S)

@@ -142,7 +142,10 @@ def test_a_library_does_not_set_up_logging():
 def test_the_engine_does_not_read_the_environment():
     """What a router does is decided by its arguments."""
     reading = {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
-    assert places(ENGINE, lambda node: isinstance(node, ast.expr) and ast.unparse(node) in reading) == []
+    # One line writes to it: ONNX Runtime would otherwise send usage data from the moment it is imported.
+    line = "os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')"
+    (writing,) = places(ENGINE, lambda node: isinstance(node, ast.Call) and ast.unparse(node) == line)
+    assert places(ENGINE, lambda node: isinstance(node, ast.expr) and ast.unparse(node) in reading) == [writing]
 
 
 def test_no_part_of_the_engine_imports_the_whole_of_it():

@@ -229,7 +229,7 @@ def test_closing_under_load_gives_every_caller_a_decision_or_a_refusal(drain_tim
             assert not caller.is_alive()
         assert not odd
         # What was at work when time was up counts until its worker is done with it.
-        eventually(lambda: router.stats().pending == 0)
+        eventually(lambda router=router: router.stats().pending == 0)
 
 
 def eventually(condition):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral, Real
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from tqdm import tqdm
@@ -63,13 +62,15 @@ def require_encoder(value: object) -> Encoder:
             f"{shorten(value)} is no encoder: it needs fingerprint, dim, batch_invariant and encode(texts); "
             "pass None for the bundled model or a fastembed model name"
         )
-    dim, noise = value.dim, getattr(value, "noise", DEFAULT_NOISE)
-    # Checked here because a store would keep the routes under a fingerprint that it cannot read again.
+    dim: Any = value.dim
+    noise: Any = getattr(value, "noise", DEFAULT_NOISE)
+    # A store would keep the routes under a fingerprint of another kind, but not find them again.
     _require(isinstance(value.fingerprint, str) and value.fingerprint, value, "fingerprint", "a text that is not empty")
-    _require(isinstance(dim, Integral) and not isinstance(dim, bool) and dim >= 1, value, "dim", "a number from 1")
+    whole = isinstance(dim, int | np.integer) and not isinstance(dim, bool)
+    _require(whole and dim >= 1, value, "dim", "a whole number from 1")
     _require(isinstance(value.batch_invariant, bool | np.bool_), value, "batch_invariant", "True or False")
     _require(callable(value.encode), value, "encode", "a method")
-    _require(isinstance(noise, Real) and 0 <= noise < np.inf, value, "noise", "a number from 0")
+    _require(isinstance(noise, int | float | np.number) and 0 <= noise < np.inf, value, "noise", "a number from 0")
     return value
 
 

@@ -36,7 +36,7 @@ class HashingEncoder:
         if not isinstance(dim, int) or dim < MIN_DIM:
             raise ConfigurationError(f"dim = {shorten(dim)}: use at least {MIN_DIM}")
         self.dim = dim
-        self.fingerprint = f"hashing-2/{dim}"
+        self.fingerprint = f"hashing-1/{dim}"
 
     def __repr__(self) -> str:
         return f"HashingEncoder(dim={self.dim})"
