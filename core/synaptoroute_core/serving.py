@@ -72,12 +72,14 @@ class QueryService:
             RouteNotFoundError: ``allowed`` names a route that is not there.
             ConfigurationError: ``allowed`` is not a collection of names.
         """
+        self.batcher.require_usable()  # before any lock, which a forked child may find taken for ever
         return Query(clean_query(text, max_chars=self._max_text_chars), self._check_allowed(allowed))
 
     def check_all(self, texts: Sequence[object], allowed: Collection[str] | None) -> list[Query]:
         """Queries from a list of texts; nothing is routed if one of them is not usable."""
         if isinstance(texts, str | bytes):
             raise ConfigurationError(f"texts must be a list of strings, got the single text {shorten(texts)}")
+        self.batcher.require_usable()
         names = self._check_allowed(allowed)
         queries = []
         for number, text in enumerate(texts):

@@ -148,14 +148,17 @@ class Reader(threading.Thread):
 
 def test_a_query_sees_one_whole_version_while_another_process_overwrites(path: Path) -> None:
     config = RouterConfig(follow_interval_s=0.001, cache_size=0)
-    with AdaptiveRouter(encoder=ENCODER, store=path, config=config) as router, neighbour_on(path) as neighbour:
-        with Reader(router) as reader:
-            for number in range(150):
-                if number % 10 == 9:
-                    neighbour("remove_route", "greeting")
-                texts = [f"{number} version of the {word}" for word in ("greeting", "house", "hour")]
-                neighbour("add_route", {"name": "greeting", "utterances": texts, "threshold": number / 1000})
-            eventually(lambda: len(reader.seen) > 5)
+    with (
+        AdaptiveRouter(encoder=ENCODER, store=path, config=config) as router,
+        neighbour_on(path) as neighbour,
+        Reader(router) as reader,
+    ):
+        for number in range(150):
+            if number % 10 == 9:
+                neighbour("remove_route", "greeting")
+            texts = [f"{number} version of the {word}" for word in ("greeting", "house", "hour")]
+            neighbour("add_route", {"name": "greeting", "utterances": texts, "threshold": number / 1000})
+        eventually(lambda: len(reader.seen) > 5)
     assert not reader.torn
 
 
