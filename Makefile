@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench docs notebooks clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,18 @@ help: ## show the targets
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
 	@touch $@
 
-demo: .venv/base ## route real queries with the bundled model
+.venv/docs: .venv/base
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+.venv/bench: .venv/base
+	@echo "installing the rivals into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+demo: .venv/base ## route sample queries with the bundled model
 	@$(BIN)/synaptoroute demo
+	@echo && echo "(the command is in .venv/bin: source .venv/bin/activate)"
 
 test: .venv/dev ## run all tests
 	$(BIN)/python -m pytest
@@ -37,8 +47,15 @@ format: .venv/dev ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev ## run the benchmarks (DATA=folder of the public data sets)
-	$(BIN)/python benchmarks/defaults.py $(if $(DATA),--data $(DATA))
+bench: .venv/bench ## run the benchmarks (DATA=folder of the public data sets)
+	@for script in defaults deciding editing latency throughput; do \
+	    echo "== $$script"; $(BIN)/python benchmarks/$$script.py $(if $(DATA),--data $(DATA)) || exit 1; done
+
+docs: .venv/docs ## build the documents as pages, into build/site
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
+notebooks: .venv/dev ## execute the notebooks
+	$(BIN)/python -m pytest tests/notebooks
 
 clean: ## remove the environment and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -80,7 +80,10 @@ class RouteEditor:
     def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:
         """Add routes, or replace those that differ, all in one revision."""
         self._require_usable()
-        by_name = {route.name: route for route in routes}
+        by_name: dict[str, Route] = {}
+        for route in routes:
+            if by_name.setdefault(route.name, route) is not route:
+                raise ConfigurationError(f"two of the routes are named {route.name!r}")
         encoded = self._encode_routes(list(by_name.values()))
 
         def plan() -> tuple[Change | None, int]:
@@ -142,7 +145,8 @@ class RouteEditor:
         def plan() -> tuple[Change | None, int]:
             for name in thresholds:
                 self._require(name)
-            return SetThresholds(dict(thresholds)), len(thresholds)
+            new = {name: value for name, value in thresholds.items() if self._index.route(name).threshold != value}
+            return (SetThresholds(new) if new else None), len(new)
 
         return self._commit(plan)
 

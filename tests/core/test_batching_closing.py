@@ -2,54 +2,13 @@
 
 import threading
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
+from gates import PATIENCE_S, Handler, batching, results
 
 from synaptoroute_core import RouterClosedError, RouterOverloadedError
 from synaptoroute_core.batching import MicroBatcher
-
-PATIENCE_S = 30
-
-
-class Handler:
-    """Answers every item with its double, remembers its batches, and waits where the gate is shut."""
-
-    def __init__(self, *, shut: bool = False) -> None:
-        self.batches: list[list[int]] = []
-        self.entered = threading.Semaphore(0)
-        self.gate = threading.Event()
-        if not shut:
-            self.gate.set()
-
-    def __call__(self, items):
-        self.batches.append(list(items))
-        self.entered.release()
-        assert self.gate.wait(PATIENCE_S)
-        return [2 * item for item in items]
-
-    @property
-    def seen(self) -> list[int]:
-        return [item for batch in self.batches for item in batch]
-
-    def wait_until_busy(self) -> None:
-        assert self.entered.acquire(timeout=PATIENCE_S)
-
-
-@contextmanager
-def batching(handler, **settings):
-    defaults = {"max_batch_size": 8, "max_pending": 1000, "max_wait_s": 0.0, "workers": 1}
-    batcher = MicroBatcher(handler, **{**defaults, **settings})
-    try:
-        yield batcher
-    finally:
-        if isinstance(handler, Handler):
-            handler.gate.set()
-        batcher.close(PATIENCE_S)
-
-
-def results(futures: list[Future]) -> list[int]:
-    return [future.result(PATIENCE_S) for future in futures]
 
 
 def close_in_thread(batcher: MicroBatcher, drain_timeout_s: float) -> threading.Thread:

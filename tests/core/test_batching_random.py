@@ -1,5 +1,6 @@
 """The queue under random faults: every item ends, as what happened to it demands."""
 
+import os
 import random
 import threading
 import time
@@ -149,10 +150,14 @@ class FaultPlan:
         return faults
 
 
-@pytest.mark.parametrize("group", range(10))
+SEEDS = int(os.environ.get("SYNAPTOROUTE_TEST_SEEDS", "2000"))
+GROUPS = 20
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
 def test_whatever_goes_wrong_every_item_ends_as_it_must(group):
-    """Thirty seeds a group, each a mix of raising, stalling, short answers, cancels, timeouts and closing."""
-    for seed in range(30 * group, 30 * (group + 1)):
+    """Each seed is a mix of raising, stalling, short answers, cancels, timeouts and closing."""
+    for seed in range(group, SEEDS, GROUPS):
         plan = FaultPlan(seed)
         plan.run()
         plan.check()

@@ -21,7 +21,7 @@ import pytest
 
 from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route
 
-KILLS = int(os.environ.get("SYNAPTOROUTE_TEST_KILLS", "80"))
+KILLS = int(os.environ.get("SYNAPTOROUTE_TEST_KILLS", "200"))
 ENCODER = HashingEncoder(dim=32)
 QUERIES = ["text 1 2", "more 3", "words of route 2", "nothing of the kind"]
 Model = dict[str, Route]

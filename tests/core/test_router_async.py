@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from gates import PATIENCE_S, ROUTES, Gated
 
 from synaptoroute_core import (
     AdaptiveRouter,
@@ -20,36 +20,7 @@ from synaptoroute_core import (
     RouterTimeoutError,
 )
 
-PATIENCE_S = 30
-ROUTES = [
-    Route("refund", ["i want my money back", "refund my order please"]),
-    Route("greeting", ["hello there", "good morning"]),
-]
 TEXTS = [f"hello number {number}, please refund order {number % 7}" for number in range(60)]
-
-
-class Gated(HashingEncoder):
-    """Waits at texts that begin with "slow" until the gate is open; remembers what it encoded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self.texts: list[str] = []
-
-    def encode(self, texts):
-        self.texts += texts
-        if any(text.startswith("slow") for text in texts):
-            self.entered.release()
-            assert self.gate.wait(PATIENCE_S)
-        return super().encode(texts)
-
-
-@pytest.fixture
-def gated():
-    encoder = Gated()
-    yield encoder
-    encoder.gate.set()
 
 
 def router_with(encoder, **settings) -> AdaptiveRouter:

@@ -86,7 +86,8 @@ class SqliteStore:
                     self._connection.execute(pragma)
                 migrate(self._connection)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                # The last byte is the kind of error, the others say more of it.
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
                 if time.monotonic() >= deadline:
                     raise
