@@ -71,6 +71,7 @@ class QueryService:
             InvalidTextError: ``text`` is not a string, or is blank.
             RouteNotFoundError: ``allowed`` names a route that is not there.
             ConfigurationError: ``allowed`` is not a collection of names.
+            RouterClosedError: The router is closed, or belongs to the parent process.
         """
         self.batcher.require_usable()  # before any lock, which a forked child may find taken for ever
         return Query(clean_query(text, max_chars=self._max_text_chars), self._check_allowed(allowed))
@@ -91,7 +92,6 @@ class QueryService:
 
     def recall(self, query: Query) -> Decision | None:
         """The decision that was made of the same query at the present revision, if remembered."""
-        self.batcher.require_usable()
         return self.cache.decision(query.text, self._index.revision, query.allowed)
 
     def run(self, query: Query) -> Decision:
@@ -113,7 +113,6 @@ class QueryService:
         Raises:
             EncoderError: It could not be encoded.
         """
-        self.batcher.require_usable()
         vector = self._vectors([query.text])[query.text]
         if isinstance(vector, EncoderError):
             raise vector

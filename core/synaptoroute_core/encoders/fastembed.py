@@ -203,7 +203,7 @@ def _require_known(model_name: str) -> None:
         close = get_close_matches(model_name, names, n=3, cutoff=0.4)
         raise ConfigurationError(
             f"fastembed has no text model {model_name!r}"
-            + (f"; did you mean {' or '.join(close)}?" if close else "")
+            + (f"; did you mean {' or '.join(close)}?" if close else ".")
             + " For a model of your own pass model_path=FOLDER without a name"
         )
 
