@@ -16,6 +16,7 @@ from synaptoroute_core.changes import (
     PutRoutes,
     SetThresholds,
 )
+from synaptoroute_core.choices import Choices
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.encoders import BundledEncoder, Encoder, FastEmbedEncoder, HashingEncoder
 from synaptoroute_core.errors import (
@@ -34,6 +35,7 @@ from synaptoroute_core.errors import (
 )
 from synaptoroute_core.files import load_routes, save_routes
 from synaptoroute_core.learning import Confusion, EvaluationReport, Mistake, RouteQuality, evaluate_decisions
+from synaptoroute_core.options import RouteOptions
 from synaptoroute_core.router import AdaptiveRouter
 from synaptoroute_core.storage import SqliteStore, Store
 from synaptoroute_core.types import (
@@ -53,6 +55,7 @@ __all__ = [
     "BundledEncoder",
     "Candidate",
     "Change",
+    "Choices",
     "ConfigurationError",
     "Confusion",
     "Decision",
@@ -77,6 +80,7 @@ __all__ = [
     "Route",
     "RouteExistsError",
     "RouteNotFoundError",
+    "RouteOptions",
     "RouteQuality",
     "RouterClosedError",
     "RouterConfig",

@@ -7,21 +7,22 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from synaptoroute_core.changes import Vectors
+from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions
 from synaptoroute_core.types import Decision
 
 
 @dataclass(slots=True)
 class _Known:
     vector: Vectors
-    allowed: frozenset[str] | None
-    decision: Decision
+    options: RouteOptions = DEFAULT_OPTIONS
+    decision: Decision | None = None
 
 
 class TextCache:
     """Vectors of the texts asked last, each with the last decision made of it.
 
-    A vector stays good as long as the encoder; a decision only for the same revision and the same
-    ``allowed``. Safe for threads.
+    A vector stays good as long as the encoder; a decision only for the same revision and equal
+    options. Safe for threads.
 
     Args:
         size: How many texts to keep; the one not asked for longest goes first. 0 = none.
@@ -39,13 +40,13 @@ class TextCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def decision(self, text: str, revision: int, allowed: frozenset[str] | None) -> Decision | None:
+    def decision(self, text: str, revision: int, options: RouteOptions) -> Decision | None:
         """The decision made of the text at this revision, if it is remembered."""
         with self._lock:
             known = self._known.get(text)
-            if known is None:
+            if known is None or known.decision is None:
                 return None
-            if known.decision.revision != revision or known.allowed != allowed:
+            if known.decision.revision != revision or known.options != options:
                 return None
             self._known.move_to_end(text)
             self.recalled += 1
@@ -60,12 +61,14 @@ class TextCache:
             self._known.move_to_end(text)
             return known.vector
 
-    def remember(self, text: str, vector: Vectors, allowed: frozenset[str] | None, decision: Decision) -> None:
-        """Keep a vector and the decision made with it."""
+    def remember(
+        self, text: str, vector: Vectors, options: RouteOptions = DEFAULT_OPTIONS, decision: Decision | None = None
+    ) -> None:
+        """Keep a vector and the decision made with it, if there was one."""
         if not self._size:
             return
         with self._lock:
-            self._known[text] = _Known(vector, allowed, decision)
+            self._known[text] = _Known(vector, options, decision)
             self._known.move_to_end(text)
             if len(self._known) > self._size:
                 self._known.popitem(last=False)

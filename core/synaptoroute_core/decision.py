@@ -23,12 +23,14 @@ class Policy:
         min_margin: Least lead over the second best.
         max_candidates: How many candidates to list.
         noise: By how much a score may differ between machines.
+        override: Least score of every route, in the place of ``threshold`` and of their own; None = as they are.
     """
 
     threshold: float
     min_margin: float
     max_candidates: int
     noise: float
+    override: float | None = None
 
 
 def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collection[str] | None = None) -> Decision:
@@ -59,7 +61,12 @@ def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collecti
         threshold=threshold,
         margin=margin,
         candidates=tuple(
-            Candidate(route=snapshot.names[position], score=score, utterance=evidence(snapshot, scored, position))
+            Candidate(
+                route=snapshot.names[position],
+                score=score,
+                utterance=evidence(snapshot, scored, position),
+                threshold=threshold_of(snapshot, position, policy),
+            )
             for position, score in zip(best[: policy.max_candidates], scores, strict=False)
         ),
         near_boundary=is_near_boundary(snapshot, scored.routes, eligible, best, policy),
@@ -78,6 +85,8 @@ def judge(score: float, threshold: float, margin: float | None, min_margin: floa
 
 def threshold_of(snapshot: Snapshot, position: int, policy: Policy) -> float:
     """The score that a route needs."""
+    if policy.override is not None:
+        return policy.override
     own = float(snapshot.thresholds[position])
     return policy.threshold if math.isnan(own) else own
 

@@ -75,6 +75,11 @@ class RouteEditor:
             self.close()
             raise
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may open the same store."""
+        return self._store.shared
+
     # --- changes -------------------------------------------------------------------------------
 
     def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:

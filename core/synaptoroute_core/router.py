@@ -52,6 +52,7 @@ class AdaptiveRouter(Asking, Changing):
     ) -> None:
         self._config = config if config is not None else RouterConfig()
         self._encoder = resolve_encoder(encoder)
+        self._store = store
         self._index = RouteIndex(self._encoder.dim)
         self._service = QueryService(self._encoder, self._index, self._config)
         self._editor = RouteEditor(store, self._index, self._encoder, self._config)
@@ -112,6 +113,23 @@ class AdaptiveRouter(Asking, Changing):
         """Counts since the router was opened, and what it holds now."""
         return self._service.stats()
 
+    def __copy__(self) -> Self:
+        """Itself: threads and an open store cannot be doubled, and whoever copies a chain shares them."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it takes to open the same router elsewhere: no model, no connection, no vectors.
+
+        A router in memory carries its routes, which are encoded again; one with a store, the store.
+        """
+        if not self._editor.shared:
+            return _reopen, (type(self), tuple(self.routes.values()), self._encoder, MEMORY, self._config)
+        store = str(Path(self._store).absolute()) if isinstance(self._store, str | Path) else self._store
+        return _reopen, (type(self), (), self._encoder, store, self._config)
+
     def __repr__(self) -> str:
         return (
             f"AdaptiveRouter({len(self._index)} routes, {self._index.utterance_count} utterances, "
@@ -167,6 +185,16 @@ class _RoutesView(Mapping[str, Route]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} routes: {', '.join(self)}>"
+
+
+def _reopen(
+    kind: type[AdaptiveRouter],
+    routes: tuple[Route, ...],
+    encoder: Encoder,
+    store: Store | str | Path,
+    config: RouterConfig,
+) -> AdaptiveRouter:
+    return kind(routes, encoder=encoder, store=store, config=config)
 
 
 def _close_forgotten(service: QueryService, editor: RouteEditor) -> None:

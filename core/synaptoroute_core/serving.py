@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import numpy as np
+
 from synaptoroute_core.batching import MicroBatcher
 from synaptoroute_core.cache import TextCache
-from synaptoroute_core.changes import Vectors
+from synaptoroute_core.changes import EncodedRoute, PutRoutes, Vectors
+from synaptoroute_core.choices import Choices, PreparedChoices, among
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.decision import Policy, decide
-from synaptoroute_core.encoders import Encoder, encode_each
+from synaptoroute_core.encoders import Encoder, clean_vector, encode_each, encode_texts
 from synaptoroute_core.encoders.base import noise_of
-from synaptoroute_core.errors import ConfigurationError, EncoderError, InvalidTextError, RouteNotFoundError, shorten
+from synaptoroute_core.errors import (
+    ConfigurationError,
+    EncoderError,
+    InvalidTextError,
+    RouteNotFoundError,
+    SynaptoRouteError,
+    shorten,
+)
 from synaptoroute_core.explaining import explain_decision
 from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions, policy_of
 from synaptoroute_core.scoring import score_routes
+from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import clean_query
-from synaptoroute_core.types import Decision, Explanation, RouterStats
+from synaptoroute_core.types import Decision, Explanation, Route, RouterStats
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A checked text and the names it may be routed to; None = all."""
+    """A checked text, how it is to be decided, and its vector if the caller has it already."""
 
     text: str
-    allowed: frozenset[str] | None
+    options: RouteOptions = DEFAULT_OPTIONS
+    vector: Vectors | None = None
 
 
 class QueryService:
@@ -64,35 +77,48 @@ class QueryService:
             size=lambda query: len(query.text),
         )
 
-    def check(self, text: object, allowed: Collection[str] | None) -> Query:
+    def check(self, text: object, options: RouteOptions, vector: object = None) -> Query:
         """A query from what a caller handed in.
 
         Raises:
             InvalidTextError: ``text`` is not a string, or is blank.
-            RouteNotFoundError: ``allowed`` names a route that is not there.
-            ConfigurationError: ``allowed`` is not a collection of names.
+            RouteNotFoundError: ``options`` name a route that is not there.
+            ConfigurationError: ``vector`` is none of the encoder's.
             RouterClosedError: The router is closed, or belongs to the parent process.
         """
         self.batcher.require_usable()  # before any lock, which a forked child may find taken for ever
-        return Query(clean_query(text, max_chars=self._max_text_chars), self._check_allowed(allowed))
+        cleaned = clean_query(text, max_chars=self._max_text_chars)
+        self._require_routes(options)
+        return Query(cleaned, options, None if vector is None else clean_vector(vector, self._encoder.dim))
 
-    def check_all(self, texts: Sequence[object], allowed: Collection[str] | None) -> list[Query]:
+    def check_all(self, texts: Sequence[object], options: RouteOptions) -> list[Query]:
         """Queries from a list of texts; nothing is routed if one of them is not usable."""
-        if isinstance(texts, str | bytes):
-            raise ConfigurationError(f"texts must be a list of strings, got the single text {shorten(texts)}")
-        self.batcher.require_usable()
-        names = self._check_allowed(allowed)
+        self._require_list(texts)
+        self._require_routes(options)
         queries = []
         for number, text in enumerate(texts):
             try:
-                queries.append(Query(clean_query(text, max_chars=self._max_text_chars), names))
+                queries.append(Query(clean_query(text, max_chars=self._max_text_chars), options))
             except InvalidTextError as error:
                 raise InvalidTextError(f"texts[{number}]: {error}") from None
         return queries
 
+    def check_each(self, texts: Sequence[object], options: Sequence[RouteOptions]) -> list[Query | SynaptoRouteError]:
+        """A query from each text, or what is wrong with it."""
+        self._require_list(texts)
+        if len(options) != len(texts):
+            raise ConfigurationError(f"there are {len(options)} options for {len(texts)} texts: give one for each")
+        checked: list[Query | SynaptoRouteError] = []
+        for text, chosen in zip(texts, options, strict=True):
+            try:
+                checked.append(self.check(text, chosen))
+            except (InvalidTextError, RouteNotFoundError) as error:
+                checked.append(error)
+        return checked
+
     def recall(self, query: Query) -> Decision | None:
         """The decision that was made of the same query at the present revision, if remembered."""
-        return self.cache.decision(query.text, self._index.revision, query.allowed)
+        return self.cache.decision(query.text, self._index.revision, query.options)
 
     def run(self, query: Query) -> Decision:
         """Decide on a query and wait for it; errors as of :meth:`MicroBatcher.run`."""
@@ -113,13 +139,32 @@ class QueryService:
         Raises:
             EncoderError: It could not be encoded.
         """
-        vector = self._vectors([query.text])[query.text]
+        vector = self._vectors([query])[query.text]
         if isinstance(vector, EncoderError):
             raise vector
-        snapshot = self._index.snapshot()
+        policy = policy_of(self._policy, query.options)
+        snapshot, names = among(query.options.allowed, self._index.snapshot())
         scored = score_routes(snapshot, vector)
-        decision = decide(snapshot, scored, self._policy, query.allowed)
-        return explain_decision(decision, snapshot, scored, self._policy.min_margin)
+        return explain_decision(decide(snapshot, scored, policy, names), snapshot, scored, policy.min_margin)
+
+    def choices(self, names: Iterable[str], extra: Iterable[Route]) -> Choices:
+        """Some of the routes and others that are not stored; texts whose vectors are cached are not encoded.
+
+        Raises:
+            RouteNotFoundError: One of ``names`` is not there.
+            ConfigurationError: Two of the routes have one name.
+            EncoderError: An utterance could not be encoded.
+        """
+        self.batcher.require_usable()
+        stored = RouteOptions(allowed=list(names))
+        self._require_routes(stored)
+        others = list(extra)
+        known = set(stored.allowed or ())
+        for route in others:
+            if route.name in known:
+                raise ConfigurationError(f"two of the choices are named {route.name!r}")
+            known.add(route.name)
+        return PreparedChoices(stored.allowed or (), self._compiled(others) if others else None)
 
     def stats(self) -> RouterStats:
         """Counts so far; see :class:`RouterStats`."""
@@ -142,34 +187,54 @@ class QueryService:
         """Answer what was accepted, as far as the time goes; see :meth:`MicroBatcher.close`."""
         self.batcher.close(self._drain_timeout_s)
 
-    def _check_allowed(self, allowed: Collection[str] | None) -> frozenset[str] | None:
-        if allowed is None:
-            return None
-        if isinstance(allowed, str | bytes) or not isinstance(allowed, Collection):
-            raise ConfigurationError(f"allowed must be a list of route names, got {shorten(allowed)}")
-        for name in allowed:
+    def _require_list(self, texts: Sequence[object]) -> None:
+        if isinstance(texts, str | bytes):
+            raise ConfigurationError(f"texts must be a list of strings, got the single text {shorten(texts)}")
+        self.batcher.require_usable()
+
+    def _require_routes(self, options: RouteOptions) -> None:
+        if options.allowed is None or isinstance(options.allowed, PreparedChoices):
+            return
+        for name in options.allowed:
             if not isinstance(name, str) or name not in self._index:
                 raise RouteNotFoundError(name, self._index.names())
-        return frozenset(allowed)
+
+    def _compiled(self, routes: Sequence[Route]) -> Snapshot:
+        """A snapshot of nothing but these routes."""
+        texts = list(dict.fromkeys(text for route in routes for text in route.utterances))
+        known = {text: vector for text in texts if (vector := self.cache.vector(text)) is not None}
+        missing = [text for text in texts if text not in known]
+        for text, vector in zip(missing, encode_texts(self._encoder, missing, label="encoding choices"), strict=True):
+            known[text] = vector
+            self.cache.remember(text, vector)
+        index = RouteIndex(self._encoder.dim)
+        encoded = (EncodedRoute(route, np.stack([known[text] for text in route.utterances])) for route in routes)
+        index.apply([PutRoutes(tuple(encoded))], 0)
+        return index.snapshot()
 
     def _answer(self, queries: Sequence[Query]) -> list[Decision | Exception]:
         """One batch: encode each distinct text once, then decide all against one snapshot."""
-        vectors = self._vectors([query.text for query in queries])
-        snapshot = self._index.snapshot()
+        vectors = self._vectors(queries)
+        current = self._index.snapshot()
         answers: list[Decision | Exception] = []
         for query in queries:
-            vector = vectors[query.text]
+            vector = vectors[query.text] if query.vector is None else query.vector
             if isinstance(vector, EncoderError):
                 answers.append(vector)
                 continue
-            decision = decide(snapshot, score_routes(snapshot, vector), self._policy, query.allowed)
-            self.cache.remember(query.text, vector, query.allowed, decision)
+            snapshot, names = among(query.options.allowed, current)
+            policy = policy_of(self._policy, query.options)
+            decision = decide(snapshot, score_routes(snapshot, vector), policy, names)
+            if query.vector is None:  # a caller's vector is believed for this caller alone
+                self.cache.remember(query.text, vector, query.options, decision)
             answers.append(decision)
         return answers
 
-    def _vectors(self, texts: Sequence[str]) -> dict[str, Vectors | EncoderError]:
+    def _vectors(self, queries: Sequence[Query]) -> dict[str, Vectors | EncoderError]:
+        """Vectors of the texts that came without one."""
         known: dict[str, Vectors | EncoderError] = {}
         missing: list[str] = []
+        texts = [query.text for query in queries if query.vector is None]
         for text in dict.fromkeys(texts):
             vector = self.cache.vector(text)
             if vector is None:
@@ -178,7 +243,7 @@ class QueryService:
                 known[text] = vector
         with self._counting:
             self.encoded += len(missing)
-            self.reused += len(texts) - len(missing)
+            self.reused += len(queries) - len(missing)
         if missing:
             known.update(zip(missing, encode_each(self._encoder, missing), strict=True))
         return known

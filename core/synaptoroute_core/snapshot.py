@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +46,33 @@ class Snapshot:
         """Rows of the utterances of the route at ``position``, in the order they were added."""
         end = self.starts[position + 1] if position + 1 < len(self.starts) else len(self.order)
         return self.order[self.starts[position] : end]
+
+
+def merge(stored: Snapshot, names: Collection[str], extra: Snapshot) -> Snapshot:
+    """Some routes of one snapshot beside all of another, every row as it was, to the last bit.
+
+    Args:
+        stored: The routes that the router has; its revision is kept.
+        names: Which of them; names that are not there are passed over.
+        extra: Routes with other names.
+    """
+    places = [(name, stored, stored.positions[name]) for name in names if name in stored.positions]
+    places += [(name, extra, position) for name, position in extra.positions.items()]
+    places.sort(key=lambda place: place[0])
+    rows = [source.rows_of(position) for _, source, position in places]
+    counts = np.array([len(each) for each in rows], np.intp)
+    utterances = int(counts.sum())
+    matrices = [source.matrix[each] for (_, source, _), each in zip(places, rows, strict=True)]
+    matrices += [source.matrix[source.centres[position]][None] for _, source, position in places]
+    return Snapshot(
+        revision=stored.revision,
+        names=tuple(name for name, _, _ in places),
+        positions={name: position for position, (name, _, _) in enumerate(places)},
+        thresholds=np.array([source.thresholds[position] for _, source, position in places]),
+        matrix=np.concatenate(matrices),
+        texts=[source.texts[row] for (_, source, _), each in zip(places, rows, strict=True) for row in each],
+        order=np.arange(utterances),
+        starts=np.cumsum(counts) - counts,
+        centres=utterances + np.arange(len(places)),
+        nearest_weights=np.array([source.nearest_weights[position] for _, source, position in places], np.float32),
+    )

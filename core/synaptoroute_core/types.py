@@ -185,11 +185,18 @@ class Candidate(FrozenModel):
         route: Its name.
         score: Its score, -1 to 1.
         utterance: The one of its utterances that is nearest to the text.
+        threshold: The score that it needed.
     """
 
     route: str
     score: float
     utterance: str
+    threshold: float | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether its score is enough; another route's may be better."""
+        return self.threshold is not None and self.score >= self.threshold
 
 
 class Decision(FrozenModel):

@@ -73,8 +73,10 @@ def test_what_a_public_signature_mentions_is_public_itself(name):
 
 SIGNATURES = {
     AdaptiveRouter: "(routes=(), *, encoder=None, store=':memory:', config=None)",
-    AdaptiveRouter.route: "(self, text, *, allowed=None, timeout=None)",
-    AdaptiveRouter.route_batch: "(self, texts, *, allowed=None)",
+    AdaptiveRouter.route: "(self, text, *, allowed=None, options=None, vector=None, timeout=None)",
+    AdaptiveRouter.route_batch: "(self, texts, *, allowed=None, options=None)",
+    AdaptiveRouter.route_each: "(self, texts, *, options=None)",
+    AdaptiveRouter.choices: "(self, names=(), extra=())",
     AdaptiveRouter.explain: "(self, text, *, allowed=None)",
     AdaptiveRouter.evaluate: "(self, examples)",
     AdaptiveRouter.add_route: "(self, route, *, overwrite=False)",

@@ -138,6 +138,25 @@ def encode_checked(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     return vectors
 
 
+def clean_vector(vector: object, dim: int) -> Vectors:
+    """A vector that a caller brought along, of unit length: shape (dim,), float32.
+
+    Raises:
+        ConfigurationError: It has another shape, is zero, or is not finite.
+    """
+    try:
+        row = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"vector = {shorten(vector)}: give {dim} numbers") from error
+    if row.shape != (dim,):
+        raise ConfigurationError(f"the vector has the shape {row.shape}, the encoder's have ({dim},)")
+    length = float(np.linalg.norm(row))
+    if not 0.0 < length < np.inf:
+        raise ConfigurationError(f"the vector has the length {length}: it must be finite and not zero")
+    # One that is good as it is stays the same to the last bit.
+    return row if abs(length - 1.0) <= UNIT_TOLERANCE else row / np.float32(length)
+
+
 def noise_of(encoder: Encoder) -> float:
     """By how much a score may differ between machines: the encoder's own ``noise`` if it has one."""
     return float(getattr(encoder, "noise", DEFAULT_NOISE))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,11 @@ class BundledEncoder:
 
     def __repr__(self) -> str:
         return f"BundledEncoder({self.fingerprint!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its arguments: the model is loaded anew, from the package if it is the bundled one."""
+        folder = None if self._folder == BUNDLED_MODEL else self._folder
+        return partial(type(self), folder, providers=self._providers, threads=self._threads), ()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), 384), float32.

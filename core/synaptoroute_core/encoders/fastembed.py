@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -82,6 +83,17 @@ class FastEmbedEncoder:
     ) -> None:
         import_runtime()  # before fastembed does it
         require_providers(providers)
+        self._remake = partial(
+            FastEmbedEncoder,
+            model_name,
+            model_path=model_path,
+            model_file=model_file,
+            pooling=pooling,
+            providers=providers,
+            threads=threads,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+        )
         folder = Path(model_path) if model_path is not None else None
         if folder is not None:
             _refuse("model_path", cache_dir=cache_dir)
@@ -123,6 +135,10 @@ class FastEmbedEncoder:
 
     def __repr__(self) -> str:
         return f"FastEmbedEncoder({self.fingerprint!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its arguments: the model is loaded anew."""
+        return self._remake, ()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), dim), float32."""

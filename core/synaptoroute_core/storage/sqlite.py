@@ -98,6 +98,12 @@ class SqliteStore:
     def __repr__(self) -> str:
         return f"SqliteStore({self._path!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The file, to be opened anew: a connection belongs to its process."""
+        if not self.shared:
+            raise TypeError("a store in memory cannot be pickled: it is nowhere else; use a file")
+        return type(self), (str(Path(self._path).absolute()),)
+
     def read(self, since: int) -> Feed:
         """What leads from a revision to the newest; see :meth:`Store.read`."""
         with self._transaction("DEFERRED", "read"):
