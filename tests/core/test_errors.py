@@ -109,7 +109,7 @@ def test_an_error_is_caught_by_the_builtin_that_a_caller_would_expect(ours, buil
 
 
 @ALL_ERRORS
-@pytest.mark.parametrize("carry", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])  # noqa: S301
+@pytest.mark.parametrize("carry", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
 def test_an_error_comes_whole_through_a_copy_and_out_of_another_process(error, carry):
     """One that cannot be unpickled breaks a process pool: the caller never learns what happened."""
     twin = carry(error)
