@@ -133,5 +133,5 @@ def best_positions(scores: NDArray[np.float32], eligible: NDArray[np.intp], coun
 
 def evidence(snapshot: Snapshot, scored: Scored, position: int) -> str:
     """The utterance that speaks for a route: the one nearest to the query."""
-    rows = snapshot.rows_of(position)
-    return snapshot.texts[int(rows[np.argmax(scored.rows[rows])])]
+    part = snapshot.part_of(position)
+    return snapshot.texts[snapshot.order[part][scored.utterances[part].argmax()]]

@@ -31,7 +31,7 @@ def explain_decision(decision: Decision, snapshot: Snapshot, scored: Scored, min
 
 def nearest_utterances(snapshot: Snapshot, scored: Scored) -> tuple[Neighbour, ...]:
     """The nearest utterances over all routes, nearest first, at most eight."""
-    similarities = scored.rows[snapshot.order]
+    similarities = scored.utterances
     nearest = np.argsort(-similarities, kind="stable")[:NEIGHBOURS]
     owners = np.searchsorted(snapshot.starts, nearest, side="right") - 1
     return tuple(

@@ -34,12 +34,11 @@ class Scored:
 
     Attributes:
         routes: Score of each route of the snapshot: shape (routes,).
-        rows: Product with each row of the matrix: shape (rows,); cosines where the row is an
-            utterance of the snapshot.
+        utterances: Cosine of each utterance, in the order of ``Snapshot.order``: shape (utterances,).
     """
 
     routes: NDArray[np.float32]
-    rows: NDArray[np.float32]
+    utterances: NDArray[np.float32]
 
 
 def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
@@ -51,11 +50,13 @@ def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
     """
     # Contiguous: a query that lies in memory in steps would be added up in another order.
     rows = np.vecdot(snapshot.matrix, np.ascontiguousarray(query))
+    utterances = rows[snapshot.order]
     if not snapshot.names:
-        return Scored(np.empty(0, np.float32), rows)
-    nearest = np.maximum.reduceat(rows[snapshot.order], snapshot.starts)
-    scores = snapshot.nearest_weights * nearest + rows[snapshot.centres]
-    return Scored(np.clip(scores, -1.0, 1.0), rows)
+        return Scored(np.empty(0, np.float32), utterances)
+    scores = np.maximum.reduceat(utterances, snapshot.starts)
+    scores *= snapshot.nearest_weights
+    scores += rows[snapshot.centres]
+    return Scored(scores.clip(-1.0, 1.0, out=scores), utterances)
 
 
 def centre_of(total: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], float]:

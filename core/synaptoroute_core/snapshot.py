@@ -44,8 +44,12 @@ class Snapshot:
 
     def rows_of(self, position: int) -> NDArray[np.intp]:
         """Rows of the utterances of the route at ``position``, in the order they were added."""
-        end = self.starts[position + 1] if position + 1 < len(self.starts) else len(self.order)
-        return self.order[self.starts[position] : end]
+        return self.order[self.part_of(position)]
+
+    def part_of(self, position: int) -> slice:
+        """The part of ``order`` that belongs to the route at ``position``."""
+        following = position + 1
+        return slice(self.starts[position], self.starts[following] if following < len(self.starts) else None)
 
 
 def merge(stored: Snapshot, names: Collection[str], extra: Snapshot) -> Snapshot:

@@ -33,9 +33,9 @@ def ask(scores, *, thresholds=None, allowed=None, revision=7, **settings):
     ]
     index.apply([PutRoutes(tuple(routes))], revision)
     snapshot = index.snapshot()
-    rows = score_routes(snapshot, vectors[1]).rows  # the second utterance of every route is the nearest
+    cosines = score_routes(snapshot, vectors[1]).utterances  # the second utterance of every route is the nearest
     given_scores = np.array([scores[name] for name in snapshot.names], np.float32)
-    return decide(snapshot, Scored(given_scores, rows), policy(**settings), allowed)
+    return decide(snapshot, Scored(given_scores, cosines), policy(**settings), allowed)
 
 
 # --- reasons -----------------------------------------------------------------------------------

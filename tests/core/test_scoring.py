@@ -159,7 +159,7 @@ def test_a_pair_of_vectors_has_the_same_product_at_any_place_in_the_matrix(seed,
     scored = score_routes(snapshot_of({"a": rows[:count]}), rows[-1])
     for place in range(count):
         alone = score_routes(snapshot_of({"a": rows[place : place + 1]}), rows[-1])
-        assert alone.rows[0].tobytes() == scored.rows[place].tobytes()
+        assert alone.utterances[0].tobytes() == scored.utterances[place].tobytes()
 
 
 @settings(deadline=None)
@@ -183,4 +183,4 @@ def test_a_query_has_the_same_score_however_it_lies_in_memory(seed, dim, layout)
 
 def test_without_routes_there_are_no_scores():
     scored = score_routes(RouteIndex(8).snapshot(), random_rows(0, 1, 8)[0])
-    assert len(scored.routes) == len(scored.rows) == 0
+    assert len(scored.routes) == len(scored.utterances) == 0
