@@ -1,6 +1,7 @@
 """One query after another, queries at random moments, and a repeated query.
 
-The floor of a single query is the better of one thread and all threads within a run.
+The floor of a single query comes with one thread within a run and with as many as there are processors;
+the same queries are asked once more while somebody else keeps a processor busy.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from typing import Any
 
 import harness
 import numpy as np
-import rivals
+from contenders import Contender, busy_neighbour, contenders
 
 QUERIES = 400
 BLOCK = 50
@@ -23,36 +23,30 @@ LOADS = (0.5, 0.9)
 
 
 def one_by_one(folder: Any) -> dict[str, Any]:
-    """The same queries through each router, block by block in turn, so that all see the same machine."""
+    """The same queries through each contender, block by block in turn, so that all see the same machine."""
     routes, texts = harness.work(folder, QUERIES)
-    article, peer = rivals.Article(routes), rivals.Peer(routes)
-    with harness.open_router(routes) as router:
-        asked: dict[str, Callable[[str], object]] = {
-            "floor, 1 thread": rivals.Floor(routes, threads=1).one,
-            f"floor, {rivals.CORES} threads": rivals.Floor(routes, threads=rivals.CORES).one,
-            "route": router.route,
-            "synaptoroute 0.4.1": article.one,
-            "semantic-router 1.1.1": peer.one,
-        }
-        times: dict[str, list[float]] = {name: [] for name in asked}
-        # In blocks, not query by query: each session has 42 MB of weights of its own, and would find
-        # those of the others in the cache instead.
-        for start in range(0, len(texts), BLOCK):
-            for name, ask in asked.items():
-                ask("a query between, to bring the weights back")
-                for text in texts[start : start + BLOCK]:
-                    times[name].append(harness.seconds(lambda ask=ask, text=text: ask(text)))
+    with contenders(routes) as loaded:
+        quiet = _in_blocks(loaded, texts)
+        with busy_neighbour():
+            beside = _in_blocks(loaded, texts[: QUERIES // 2])
+    floors = [name for name in quiet if name.startswith("floor")]
+    best = min(floors, key=lambda name: float(np.median(quiet[name])))
     return {
-        "ms": {name: harness.percentiles(taken) for name, taken in times.items()},
-        "p50_to_floor": {
-            name: float(np.median(taken) / min(np.median(times[floor]) for floor in times if "floor" in floor))
-            for name, taken in times.items()
-        },
-        "p50_to_floor_1_thread": {
-            name: float(np.median(taken) / np.median(times["floor, 1 thread"])) for name, taken in times.items()
-        },
-        "distribution_ms": {name: [float(f"{t * 1e3:.3f}") for t in taken] for name, taken in times.items()},
+        "ms": {name: harness.percentiles(taken) for name, taken in quiet.items()},
+        "ms_beside_a_busy_process": {name: harness.percentiles(taken) for name, taken in beside.items()},
+        "best_floor": best,
+        "p50_to_best_floor": {name: harness.p50_ratio(quiet, name, best) for name in quiet},
+        "p50_to_floor_1_thread": {name: harness.p50_ratio(quiet, name, floors[0]) for name in quiet},
+        "distribution_ms": {name: [float(f"{t * 1e3:.3f}") for t in taken] for name, taken in quiet.items()},
     }
+
+
+def _in_blocks(loaded: dict[str, Contender], texts: list[str]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in loaded}
+    for start in range(0, len(texts), BLOCK):
+        for name, contender in loaded.items():
+            times[name] += contender.times(texts[start : start + BLOCK])
+    return times
 
 
 def open_loop(folder: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The rivals, each with the bundled model behind its own encoder interface, and the floor.
 
-They get :class:`BundledEncoder` itself, which groups texts by length, with as many threads as there are
-processors: more than a user of theirs would get by default.
+Each comes twice: with the encoder class that it ships, which runs the model through fastembed in the order
+in which texts arrive and with all processors, as its users have it; and with our :class:`BundledEncoder`,
+which groups texts by length, handed to it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ import contextlib
 import io
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from fastembed import TextEmbedding
+from fastembed.common.model_description import ModelSource, PoolingType
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.selectors import EmbeddingSingleSelector
 from llama_index.core.tools import ToolMetadata
 from onnxruntime import InferenceSession, SessionOptions
 from semantic_router import Route as PeerRoute
+from semantic_router.encoders import FastEmbedEncoder as PeerFastEmbed
 from semantic_router.encoders.base import DenseEncoder
 from semantic_router.routers import IndexedRouter
 from synaptoroute.encoder import BaseEncoder as ArticleEncoder
+from synaptoroute.encoder import FastEmbedEncoder as ArticleFastEmbed
 from synaptoroute.models import Route as ArticleRoute
 from synaptoroute.router import AdaptiveRouter as ArticleRouter
 from synaptoroute.storage import SQLiteStorage
@@ -84,10 +90,36 @@ class Floor:
         return self.session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})[0]
 
 
-class Article:
-    """synaptoroute 0.4.1: asyncio queue, batches of what is waiting, FAISS or numpy index."""
+def _fastembed() -> TextEmbedding:
+    """The bundled model as fastembed runs it by default: all processors, texts padded as they come."""
+    name = "bundled/all-MiniLM-L6-v2"
+    if name not in {model["model"] for model in TextEmbedding.list_supported_models()}:
+        TextEmbedding.add_custom_model(
+            model=name,
+            pooling=PoolingType.MEAN,
+            normalization=True,
+            sources=ModelSource(hf=name),
+            dim=384,
+            model_file="model.onnx",
+        )
+    return TextEmbedding(name, specific_model_path=str(BUNDLED_MODEL))
 
-    class _Encoder(ArticleEncoder):
+
+class Article:
+    """synaptoroute 0.4.1: asyncio queue, batches of what is waiting, FAISS or numpy index.
+
+    Args:
+        routes: Utterances by route.
+        own: With the encoder class that it ships, or with ours.
+    """
+
+    class _Own(ArticleFastEmbed):
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+            self._dim = 384
+            self.model = _fastembed()
+
+    class _Ours(ArticleEncoder):
         requires_lock = False
         dim = 384
 
@@ -100,11 +132,11 @@ class Article:
         def encode_batch(self, texts: list[str]) -> Any:
             return self.encoder.encode(texts)
 
-    def __init__(self, routes: dict[str, list[str]]) -> None:
+    def __init__(self, routes: dict[str, list[str]], *, own: bool = True) -> None:
         self._folder = tempfile.TemporaryDirectory()
         with contextlib.redirect_stdout(io.StringIO()):  # it prints while it loads
             storage = SQLiteStorage(f"{self._folder.name}/routes.db")
-            encoder = self._Encoder()
+            encoder = self._Own() if own else self._Ours()
             for name, texts in routes.items():
                 storage.save_route(ArticleRoute(name=_plain(name), utterances=texts), encoder.encode_batch(texts))
             self.router = ArticleRouter(encoder, storage)
@@ -124,16 +156,25 @@ class Article:
 
 
 class Peer:
-    """semantic-router 1.1.1: a local index."""
+    """semantic-router 1.1.1: a local index.
 
-    class _Encoder(DenseEncoder):
+    Args:
+        routes: Utterances by route.
+        own: With the encoder class that it ships, or with ours.
+    """
+
+    class _Own(PeerFastEmbed):
+        def _initialize_client(self) -> Any:
+            return _fastembed()
+
+    class _Ours(DenseEncoder):
         encoder: Any = None
 
         def __call__(self, docs: list[Any]) -> list[list[float]]:
             return self.encoder.encode(docs).tolist()
 
-    def __init__(self, routes: dict[str, list[str]]) -> None:
-        encoder = self._Encoder(name="bundled", encoder=BundledEncoder(threads=CORES))
+    def __init__(self, routes: dict[str, list[str]], *, own: bool = True) -> None:
+        encoder = self._Own() if own else self._Ours(name="bundled", encoder=BundledEncoder(threads=CORES))
         self.router = IndexedRouter(encoder, [PeerRoute(name=n, utterances=t) for n, t in routes.items()])
 
     def one(self, text: str) -> Any:

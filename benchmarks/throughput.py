@@ -52,6 +52,7 @@ def crowd(folder: Any) -> dict[str, Any]:
     fewer = texts[:RIVAL_QUERIES]
     floor = rivals.Floor(routes, threads=1)
     article, peer, selector = rivals.Article(routes), rivals.Peer(routes), rivals.Selector(routes)
+    article_ours, peer_ours = rivals.Article(routes, own=False), rivals.Peer(routes, own=False)
     with harness.open_router(routes) as router, ThreadPoolExecutor(THREADS) as pool:
         times = harness.in_turn(
             {
@@ -60,8 +61,10 @@ def crowd(folder: Any) -> dict[str, Any]:
                 "route_batch": lambda: router.route_batch(texts),
                 f"route from {THREADS} threads": lambda: list(pool.map(router.route, texts)),
                 "synaptoroute 0.4.1 aquery": lambda: article.at_once(fewer),
+                "synaptoroute 0.4.1 aquery, our encoder": lambda: article_ours.at_once(fewer),
                 f"synaptoroute 0.4.1 from {THREADS} threads": lambda: list(pool.map(article.one, fewer)),
                 "semantic-router 1.1.1 acall": lambda: peer.at_once(fewer),
+                "semantic-router 1.1.1 acall, our encoder": lambda: peer_ours.at_once(fewer),
                 f"semantic-router 1.1.1 from {THREADS} threads": lambda: list(pool.map(peer.one, fewer)),
                 "LlamaIndex EmbeddingSingleSelector, one by one": lambda: [selector.one(text) for text in texts[:3]],
             },

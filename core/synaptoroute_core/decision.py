@@ -134,4 +134,4 @@ def best_positions(scores: NDArray[np.float32], eligible: NDArray[np.intp], coun
 def evidence(snapshot: Snapshot, scored: Scored, position: int) -> str:
     """The utterance that speaks for a route: the one nearest to the query."""
     part = snapshot.part_of(position)
-    return snapshot.texts[snapshot.order[part][scored.utterances[part].argmax()]]
+    return snapshot.texts[int(snapshot.order[part][scored.utterances[part].argmax()])]

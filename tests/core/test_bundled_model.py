@@ -204,6 +204,21 @@ def test_constructing_an_encoder_reads_no_weights(copy):
     assert encoder.fingerprint == BundledEncoder().fingerprint
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor: a lone run has one thread")
+def test_a_text_has_the_same_bits_in_the_lone_session_and_in_the_crowds(support_examples):
+    """The lone session splits the work over two threads: sums must not be taken in another order."""
+    encoder, one = BundledEncoder(), BundledEncoder(lone_threads=1)
+    for text in [*(text for text, _ in support_examples), "word " * 300]:
+        assert encoder.encode([text]).tobytes() == one.encode([text]).tobytes()
+
+
+def test_one_thread_for_lone_texts_takes_no_second_session(monkeypatch):
+    loads = []
+    monkeypatch.setattr(bundled_module, "open_session", lambda *a, **b: loads.append(b) or open_session(*a, **b))
+    BundledEncoder(lone_threads=1).encode(["load it"])
+    assert len(loads) == 1
+
+
 def test_sixteen_threads_load_the_model_once_and_get_the_same_vector(monkeypatch):
     loads = []
 
@@ -224,7 +239,8 @@ def test_sixteen_threads_load_the_model_once_and_get_the_same_vector(monkeypatch
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(loads) == 1
+    assert len(loads) == 2  # the session of the crowd and the lone one
+    assert len(set(loads)) == 1
     assert len(vectors) == 16
     assert len(set(vectors)) == 1
 

@@ -258,16 +258,3 @@ def test_fresh_processes_of_a_pool_open_routers_of_their_own(tmp_path):
     """
     answers = run_script(tmp_path, script, tmp_path / "routes.db")
     assert answers == [["greeting", "refund"] * 3, "greeting"]
-
-
-def test_a_router_cannot_be_sent_to_another_process(tmp_path):
-    """And the attempt costs neither the router nor a thread."""
-    script = """
-        import copy, pickle
-        router = AdaptiveRouter(ROUTES, encoder=HashingEncoder())
-        threads = threading.active_count()
-        print(json.dumps([error_of(lambda: pickle.dumps(router)), error_of(lambda: copy.deepcopy(router))]))
-        print(json.dumps([threading.active_count() - threads, router.route("hello there").route]))
-        router.close()
-    """
-    assert run_script(tmp_path, script) == [["TypeError", "TypeError"], [0, "greeting"]]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ MAX_RUN_ROWS = 32
 MAX_RUN_TOKENS = 512
 """Bounds the memory that a run takes: with 2048 the process kept 50 to 100 MB after long texts, with
 512 at most 6, and was no slower with texts of any length."""
+LONE_THREADS = min(2, os.cpu_count() or 1)
+"""Two threads that do not spin take a tenth off a lone run and halve its tail beside a busy process. Two runs
+side by side with two threads each would cost a crowd a tenth: hence one session for each."""
 LOADED_FILES = ("model.onnx", "tokenizer.json")
 MANIFEST_KINDS: dict[str, type] = {"name": str, "dim": int, "max_tokens": int, "files": dict}
 
@@ -45,6 +50,8 @@ class BundledEncoder:
             ``[("CUDAExecutionProvider", {"device_id": 1})]``; None = the CPU.
         threads: Threads within one run. The router runs one batch in each of its workers, so one
             thread a run uses all processors.
+        lone_threads: Threads within the run of a single text while nothing else is encoded. More than
+            ``threads`` takes a second session, some 55 MB; ``threads`` = none. Only on the CPU.
 
     Raises:
         ConfigurationError: A provider is not installed.
@@ -59,11 +66,15 @@ class BundledEncoder:
         *,
         providers: Sequence[Provider] | None = None,
         threads: int = 1,
+        lone_threads: int = LONE_THREADS,
     ) -> None:
         require_providers(providers)
         self._folder = Path(model_path) if model_path is not None else BUNDLED_MODEL
         self._providers = list(providers) if providers is not None else None
         self._threads = threads
+        self._lone_threads = threads if providers else max(threads, lone_threads)
+        self._counting = threading.Lock()
+        self._running = 0
         self._loading = threading.Lock()
         self._manifest = _read_manifest(self._folder)
         self.dim: int = self._manifest["dim"]
@@ -76,7 +87,10 @@ class BundledEncoder:
     def __reduce__(self) -> tuple[Any, ...]:
         """Its arguments: the model is loaded anew, from the package if it is the bundled one."""
         folder = None if self._folder == BUNDLED_MODEL else self._folder
-        return partial(type(self), folder, providers=self._providers, threads=self._threads), ()
+        make = partial(
+            type(self), folder, providers=self._providers, threads=self._threads, lone_threads=self._lone_threads
+        )
+        return make, ()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), 384), float32.
@@ -84,30 +98,47 @@ class BundledEncoder:
         Raises:
             EncoderError: A file of the model is missing or was changed.
         """
-        tokenizer, session = self._model
+        tokenizer, crowded, lone = self._model
         # One by one: encode_batch would start a thread pool of its own, beside our workers.
         tokens = [tokenizer.encode(replace_surrogates(text[:MAX_TEXT_CHARS])).ids for text in texts]
         vectors = np.empty((len(texts), self.dim), np.float32)
-        for group in _groups([len(ids) for ids in tokens]):
-            inputs = _pad([tokens[row] for row in group])
-            vectors[group] = session.run(["sentence_embedding"], inputs)[0]
+        with self._counted() as others:
+            session = lone if len(texts) == 1 and not others else crowded
+            for group in _groups([len(ids) for ids in tokens]):
+                inputs = _pad([tokens[row] for row in group])
+                vectors[group] = session.run(["sentence_embedding"], inputs)[0]
         return vectors
 
+    @contextmanager
+    def _counted(self) -> Iterator[int]:
+        """Count a call while it lasts; gives how many others are at work."""
+        with self._counting:
+            others = self._running
+            self._running += 1
+        try:
+            yield others
+        finally:
+            with self._counting:
+                self._running -= 1
+
     @property
-    def _model(self) -> tuple[Tokenizer, InferenceSession]:
+    def _model(self) -> tuple[Tokenizer, InferenceSession, InferenceSession]:
         with self._loading:
             return self._loaded
 
     @cached_property
-    def _loaded(self) -> tuple[Tokenizer, InferenceSession]:
+    def _loaded(self) -> tuple[Tokenizer, InferenceSession, InferenceSession]:
         from tokenizers import Tokenizer
 
         _check_files(self._folder, self._manifest["files"])
         tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(self._manifest["max_tokens"])
-        session = open_session(self._folder / "model.onnx", providers=self._providers, threads=self._threads)
-        return tokenizer, session
+        model = self._folder / "model.onnx"
+        session = open_session(model, providers=self._providers, threads=self._threads)
+        if self._lone_threads == self._threads:
+            return tokenizer, session, session
+        return tokenizer, session, open_session(model, providers=None, threads=self._lone_threads)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
