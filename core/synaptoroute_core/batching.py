@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -323,17 +324,20 @@ class MicroBatcher(Generic[Item, Result]):
             return self._take_up(self._pick())
 
     def _pick(self) -> list[_Entry[Item, Result]]:
-        """The oldest item and, of those behind it, the ones most like it in size.
+        """The oldest item and, of those behind it, the ones most like it in size; a fair share for this worker.
 
-        Like sizes encode faster together. The oldest always goes, so nothing waits for ever.
+        Like sizes encode faster together. The oldest always goes, so nothing waits for ever. What few
+        wait are divided among the idle workers, so that none looks on while another does it all.
         """
+        idle = max(1, self._worker_count - self._busy)
+        share = min(self._max_batch_size, math.ceil(len(self._queue) / idle))
         count = min(len(self._queue), LOOK_AHEAD * self._max_batch_size)
         window = [self._queue.popleft() for _ in range(count)]
-        if count <= self._max_batch_size:
+        if count <= share:
             return window
         size = window[0].size
         ranking = sorted(range(count), key=lambda place: abs(window[place].size - size))
-        chosen = set(ranking[: self._max_batch_size])
+        chosen = set(ranking[:share])
         self._queue.extendleft(window[place] for place in reversed(range(count)) if place not in chosen)
         return [window[place] for place in sorted(chosen)]
 

@@ -152,7 +152,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.usefixtures("quick_switches")
-@pytest.mark.parametrize(("name", "overwrites"), [(":memory:", 2_000), ("routes.db", 400)])
+@pytest.mark.parametrize(("name", "overwrites"), [(":memory:", 2_000), ("routes.db", 200)])
 def test_readers_beside_many_overwrites_see_whole_revisions_and_memory_stays_flat(name, overwrites, tmp_path):
     cycles = overwrites // OVERWRITES_A_CYCLE
     store = name if name == ":memory:" else tmp_path / name
