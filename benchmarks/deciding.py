@@ -23,7 +23,7 @@ from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.scoring import score_routes
 from synaptoroute_core.types import Route
 
-SIZES = (3_000, 50_000)
+SIZES = (1_000, 3_000, 10_000, 50_000)
 ROUNDS = 200
 
 

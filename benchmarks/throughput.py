@@ -6,6 +6,7 @@ Also throughput over concurrency, and whether a worker should wait for company (
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import rivals
 
 from synaptoroute_core import AdaptiveRouter
+
+Ask = Callable[[str], Awaitable[object]]
 
 QUERIES = 1000
 ROUNDS = 3
@@ -31,15 +34,17 @@ def at_once(router: AdaptiveRouter, texts: list[str]) -> Any:
     return asyncio.run(run())
 
 
-def at_level(router: AdaptiveRouter, texts: list[str], level: int) -> Any:
+def at_level(ask: Ask, texts: list[str], level: int, start: Callable[[], Awaitable[object]] | None = None) -> Any:
     """All queries, ``level`` of them at a time."""
 
     async def run() -> None:
+        if start is not None:
+            await start()
         waiting = iter(texts)
 
         async def client() -> None:
             for text in waiting:
-                await router.aroute(text)
+                await ask(text)
 
         await asyncio.gather(*(client() for _ in range(level)))
 
@@ -80,28 +85,34 @@ def crowd(folder: Any) -> dict[str, Any]:
     }
 
 
-def windows(folder: Any) -> dict[str, dict[str, float]]:
-    """Queries a second by level, without and with the article's window."""
+def levels(folder: Any) -> dict[str, dict[str, float]]:
+    """Queries a second by level: ours without and with the article's window, and the rivals."""
     routes, texts = harness.work(folder, QUERIES)
-    table: dict[str, dict[str, float]] = {str(level): {} for level in LEVELS}
+    article, peer = rivals.Article(routes).router, rivals.Peer(routes).router
+    table: dict[str, dict[str, float]] = {}
     with harness.open_router(routes) as now, harness.open_router(routes, max_wait_ms=5) as waiting:
         for level in LEVELS:
             some = texts[: 200 if level == 1 else QUERIES]
+            few = some[: max(RIVAL_QUERIES, level)]
             times = harness.in_turn(
                 {
-                    "0 ms": lambda s=some, n=level: at_level(now, s, n),
-                    "5 ms": lambda s=some, n=level: at_level(waiting, s, n),
+                    "0 ms": lambda s=some, n=level: at_level(now.aroute, s, n),
+                    "5 ms": lambda s=some, n=level: at_level(waiting.aroute, s, n),
+                    "synaptoroute 0.4.1": lambda s=few, n=level: at_level(article.aquery, s, n, article.start),
+                    "semantic-router 1.1.1": lambda s=few, n=level: at_level(peer.acall, s, n),
                 },
                 3,
             )
-            table[str(level)] = {name: len(some) / min(taken) for name, taken in times.items()}
+            table[str(level)] = {
+                name: len(some if name.endswith("ms") else few) / min(taken) for name, taken in times.items()
+            }
     return table
 
 
 def main() -> None:
     """Measure and save."""
     folder = harness.arguments(__doc__)
-    harness.save("throughput", {"crowd": crowd(folder), "queries_per_s_by_level_and_window": windows(folder)})
+    harness.save("throughput", {"crowd": crowd(folder), "levels": levels(folder)})
 
 
 if __name__ == "__main__":

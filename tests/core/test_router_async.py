@@ -16,7 +16,6 @@ from synaptoroute_core import (
     Route,
     RouteNotFoundError,
     RouterConfig,
-    RouterOverloadedError,
     RouterTimeoutError,
 )
 
@@ -292,21 +291,6 @@ async def test_a_time_limit_of_the_settings_holds_where_the_call_gives_none(gate
 async def test_a_time_limit_that_is_no_number_of_seconds_is_refused(limit):
     with router_with(HashingEncoder()) as router, pytest.raises(ConfigurationError, match="timeout"):
         await router.aroute("hello there", timeout=limit)
-
-
-async def test_exactly_what_is_beyond_the_bound_is_refused(gated):
-    with router_with(gated, max_pending=4) as router:
-        busy = await occupy(router, gated)
-        tasks = [asyncio.create_task(router.aroute(text)) for text in TEXTS]
-        await asyncio.sleep(0)
-        assert router.stats().pending == 4
-        gated.gate.set()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        await busy
-        assert [type(answer) for answer in answers[3:]] == [RouterOverloadedError] * (len(TEXTS) - 3)
-        assert [answer.revision for answer in answers[:3]] == [1, 1, 1]
-        assert router.stats().rejected == len(TEXTS) - 3
-        assert (await router.aroute("hello there")).route == "greeting", "it recovers"
 
 
 async def test_coroutines_that_ask_one_thing_after_the_other_are_never_refused(expected):
