@@ -1,4 +1,4 @@
-"""Scores of one query against every route: pure functions of a snapshot and a vector.
+"""Scores of queries against every route: pure functions of a snapshot and vectors.
 
 A route's score blends its **nearest utterance** with its **centre**, the direction of the mean of
 its utterances. How far the centre is trusted depends on how tight the route is: with r the length of
@@ -26,6 +26,9 @@ from synaptoroute_core.snapshot import Snapshot
 
 CENTRE_TRUST = 0.7
 """w above: chosen on validation splits, see ``benchmarks/defaults.py``."""
+BLOCK_ROWS = 256
+"""Rows that a batch of queries is multiplied with before the next are read: 0.4 MB stay in the cache, where
+reading the whole matrix anew for each query takes two and a half times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,30 @@ def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
     threads fight the encoder's for the processors.
     """
     # Contiguous: a query that lies in memory in steps would be added up in another order.
-    rows = np.vecdot(snapshot.matrix, np.ascontiguousarray(query))
-    utterances = rows[snapshot.order]
+    return Scored(*_by_route(snapshot, np.vecdot(snapshot.matrix, np.ascontiguousarray(query))))
+
+
+def score_each(snapshot: Snapshot, queries: Vectors) -> list[Scored]:
+    """:func:`score_routes` of each of several queries: shape (queries, dim)."""
+    if len(queries) == 1:
+        return [score_routes(snapshot, queries[0])]
+    each = np.ascontiguousarray(queries)[:, None, :]
+    products = np.empty((len(queries), len(snapshot.matrix)), np.float32)
+    for start in range(0, len(snapshot.matrix), BLOCK_ROWS):
+        stop = start + BLOCK_ROWS
+        np.vecdot(snapshot.matrix[start:stop], each, out=products[:, start:stop])
+    return [Scored(*one) for one in zip(*_by_route(snapshot, products), strict=True)]
+
+
+def _by_route(snapshot: Snapshot, products: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scores of routes and cosines of utterances, from products with rows: shape (..., rows)."""
+    utterances = products[..., snapshot.order]
     if not snapshot.names:
-        return Scored(np.empty(0, np.float32), utterances)
-    scores = np.maximum.reduceat(utterances, snapshot.starts)
+        return utterances, utterances  # there is none of either
+    scores = np.maximum.reduceat(utterances, snapshot.starts, axis=-1)
     scores *= snapshot.nearest_weights
-    scores += rows[snapshot.centres]
-    return Scored(scores.clip(-1.0, 1.0, out=scores), utterances)
+    scores += products[..., snapshot.centres]
+    return scores.clip(-1.0, 1.0, out=scores), utterances
 
 
 def centre_of(total: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], float]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from synaptoroute_core.errors import (
 from synaptoroute_core.explaining import explain_decision
 from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions, policy_of
-from synaptoroute_core.scoring import score_routes
+from synaptoroute_core.scoring import score_each, score_routes
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.types import Decision, Explanation, Route, RouterStats
@@ -213,22 +214,32 @@ class QueryService:
         return index.snapshot()
 
     def _answer(self, queries: Sequence[Query]) -> list[Decision | Exception]:
-        """One batch: encode each distinct text once, then decide all against one snapshot."""
+        """One batch: encode each distinct text once, then decide all against one version of the routes."""
         vectors = self._vectors(queries)
         current = self._index.snapshot()
         answers: list[Decision | Exception] = []
-        for query in queries:
-            vector = vectors[query.text] if query.vector is None else query.vector
-            if isinstance(vector, EncoderError):
-                answers.append(vector)
-                continue
-            snapshot, names = among(query.options.allowed, current)
-            policy = policy_of(self._policy, query.options)
-            decision = decide(snapshot, score_routes(snapshot, vector), policy, names)
-            if query.vector is None:  # a caller's vector is believed for this caller alone
-                self.cache.remember(query.text, vector, query.options, decision)
-            answers.append(decision)
+        # Together, those that choose from the same routes: all, unless callers brought choices of their own.
+        for _, group in groupby(queries, key=lambda query: id(among(query.options.allowed, current)[0])):
+            answers += self._decide(list(group), vectors, current)
         return answers
+
+    def _decide(
+        self, queries: Sequence[Query], vectors: Mapping[str, Vectors | EncoderError], current: Snapshot
+    ) -> Iterator[Decision | Exception]:
+        """Decisions on queries that choose from the same routes."""
+        snapshot = among(queries[0].options.allowed, current)[0]
+        rows = [vectors[query.text] if query.vector is None else query.vector for query in queries]
+        usable = [row for row in rows if not isinstance(row, EncoderError)]
+        scored = iter(score_each(snapshot, np.stack(usable)) if usable else ())
+        for query, row in zip(queries, rows, strict=True):
+            if isinstance(row, EncoderError):
+                yield row
+                continue
+            names = among(query.options.allowed, current)[1]
+            decision = decide(snapshot, next(scored), policy_of(self._policy, query.options), names)
+            if query.vector is None:  # a caller's vector is believed for this caller alone
+                self.cache.remember(query.text, row, query.options, decision)
+            yield decision
 
     def _vectors(self, queries: Sequence[Query]) -> dict[str, Vectors | EncoderError]:
         """Vectors of the texts that came without one."""

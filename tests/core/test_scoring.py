@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from synaptoroute_core import Route
 from synaptoroute_core.changes import EncodedRoute, PutRoutes
 from synaptoroute_core.index import RouteIndex
-from synaptoroute_core.scoring import centre_of, score_routes
+from synaptoroute_core.scoring import centre_of, score_each, score_routes
 
 DIMS = st.sampled_from([8, 11, 32, 129, 384])
 SEEDS = st.integers(0, 2**32 - 1)
@@ -181,6 +181,20 @@ def test_a_query_has_the_same_score_however_it_lies_in_memory(seed, dim, layout)
     assert score_routes(snapshot, laid).routes.tobytes() == score_routes(snapshot, query).routes.tobytes()
 
 
+@settings(deadline=None)
+@given(SEEDS, DIMS, st.integers(1, 700), st.integers(1, 40))
+def test_a_query_has_the_same_scores_to_the_last_bit_alone_and_among_others(seed, dim, utterances, queries):
+    """Of many queries, each meets a part of the matrix before the next part is read."""
+    rows = random_rows(seed, utterances + queries, dim)
+    snapshot = snapshot_of({"a": rows[: utterances // 2 + 1], "b": rows[utterances // 2 : utterances]})
+    together = score_each(snapshot, rows[utterances:])
+    for query, scored in zip(rows[utterances:], together, strict=True):
+        alone = score_routes(snapshot, query)
+        assert alone.routes.tobytes() == scored.routes.tobytes()
+        assert alone.utterances.tobytes() == scored.utterances.tobytes()
+
+
 def test_without_routes_there_are_no_scores():
+    assert [len(scored.routes) for scored in score_each(RouteIndex(8).snapshot(), random_rows(0, 3, 8))] == [0, 0, 0]
     scored = score_routes(RouteIndex(8).snapshot(), random_rows(0, 1, 8)[0])
     assert len(scored.routes) == len(scored.utterances) == 0

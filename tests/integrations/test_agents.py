@@ -4,21 +4,13 @@ import asyncio
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import Field
 from pytest_socket import disable_socket, enable_socket
+from scripted_agents import ScriptedModel, made
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouterClosedError
-from synaptoroute_integrations.agents import (
-    SemanticRoutingMiddleware,
-    SemanticToolSelectorMiddleware,
-    tool_route,
-)
+from synaptoroute_integrations.agents import SemanticRoutingMiddleware
 from synaptoroute_integrations.langchain import RunnableSemanticRouter
 
 OPENING = "We are open from 9 to 5."
@@ -29,136 +21,6 @@ ROUTES = [
 ]
 IN, OUT = "what are the opening hours?", "write a poem about autumn"
 
-# What 20 tools do, and what people say who need them.
-TOOLS = {
-    "get_weather": (
-        "Get the current weather and the forecast for a city.",
-        ["will I need an umbrella in Oslo tomorrow", "how hot is it in Madrid now", "is it going to snow this weekend"],
-    ),
-    "book_flight": (
-        "Search for flights between two airports and book seats.",
-        ["I need to fly from Berlin to Rome", "two seats on a plane to Tokyo", "cheapest way to fly to Boston"],
-    ),
-    "book_hotel": (
-        "Find and reserve hotel rooms for given dates.",
-        [
-            "somewhere to stay in Paris for three nights",
-            "reserve a double room",
-            "I need a hotel in Vienna from the 3rd",
-        ],
-    ),
-    "send_email": (
-        "Send an email to one or more recipients.",
-        ["write to Anna that the meeting is off", "mail the report to the whole team", "drop Bob a line about it"],
-    ),
-    "create_calendar_event": (
-        "Create an event in the user's calendar and invite people.",
-        ["put lunch with Sam in my diary", "schedule a call with the lawyers at 3pm", "invite everyone to a kickoff"],
-    ),
-    "set_reminder": (
-        "Remind the user of something at a given time.",
-        ["don't let me forget to water the plants", "remind me to call mum at six", "nudge me in an hour"],
-    ),
-    "web_search": (
-        "Search the web for up-to-date information.",
-        [
-            "look up who won the match last night",
-            "find articles about heat pumps",
-            "google the opening hours of the zoo",
-        ],
-    ),
-    "calculator": (
-        "Evaluate arithmetic expressions.",
-        ["what is 17 percent of 2340", "multiply 48 by 193", "square root of 1764 plus 12"],
-    ),
-    "currency_converter": (
-        "Convert an amount of money from one currency to another.",
-        ["how many dollars are 300 euros", "what's 5000 yen in pounds", "exchange rate for swiss francs today"],
-    ),
-    "translate_text": (
-        "Translate text from one language to another.",
-        [
-            "how do you say thank you in Japanese",
-            "put this paragraph into French",
-            "what does Feierabend mean in English",
-        ],
-    ),
-    "query_database": (
-        "Run a read-only SQL query against the company's data warehouse.",
-        ["how many orders did we ship last quarter", "select all customers in Spain", "revenue by region for 2024"],
-    ),
-    "create_support_ticket": (
-        "Open a ticket with the support team about a problem.",
-        [
-            "the app keeps crashing, tell support",
-            "open a case about my broken router",
-            "file a bug about the login page",
-        ],
-    ),
-    "play_music": (
-        "Play songs, albums or playlists.",
-        ["put on some jazz", "play the new album by Adele", "I want to hear something calm"],
-    ),
-    "smart_home": (
-        "Control lights, heating and other devices at home.",
-        ["turn off the lamps in the living room", "make it warmer in the bedroom", "switch on the coffee machine"],
-    ),
-    "order_food": (
-        "Order food from restaurants for delivery.",
-        ["I'm hungry, get me a pizza", "have some sushi delivered to the office", "order two burgers and fries"],
-    ),
-    "stock_price": (
-        "Get the price of a share and its recent history.",
-        ["how is Apple trading", "what did Tesla close at yesterday", "has Nvidia gone up this week"],
-    ),
-    "summarize_document": (
-        "Summarise a document or a web page.",
-        ["give me the gist of this PDF", "what are the main points of the report", "tl;dr of this article"],
-    ),
-    "get_directions": (
-        "Give directions and travel time between two places.",
-        ["how do I get to the airport", "how long does it take to drive to Lyon", "fastest way to walk to the museum"],
-    ),
-    "generate_image": (
-        "Draw an image from a description.",
-        ["make a picture of a cat on a bicycle", "draw me a logo with a mountain", "paint a sunset over the sea"],
-    ),
-    "run_python": (
-        "Execute Python code and return its output.",
-        ["run this script and show what it prints", "plot a histogram with pandas", "execute the code above"],
-    ),
-}
-
-
-class ScriptedModel(BaseChatModel):
-    """Answers from a script, and keeps what it was asked and which tools it was offered."""
-
-    script: list = Field(default_factory=list)
-    asked: list = Field(default_factory=list)
-    offered: list = Field(default_factory=list)
-    bound: list = Field(default_factory=list)
-
-    @property
-    def _llm_type(self):
-        return "scripted"
-
-    @property
-    def calls(self):
-        return len(self.asked)
-
-    def bind_tools(self, tools, **kwargs):
-        return self.bind(names=[each["name"] if isinstance(each, dict) else each.name for each in tools])
-
-    def _generate(self, messages, stop=None, run_manager=None, names=(), **kwargs):
-        self.offered.append(list(names))
-        answer = self.script[len(self.asked)] if len(self.asked) < len(self.script) else AIMessage("from the model")
-        self.asked.append(messages)
-        return ChatResult(generations=[ChatGeneration(message=answer)])
-
-
-def made(name, description):
-    return StructuredTool.from_function(lambda query="": f"{name} ran", name=name, description=description)
-
 
 @pytest.fixture(autouse=True)
 def no_network():
@@ -168,19 +30,8 @@ def no_network():
 
 
 @pytest.fixture(scope="module")
-def tools():
-    return [made(name, description) for name, (description, _) in TOOLS.items()]
-
-
-@pytest.fixture(scope="module")
 def router(bundled):
     with AdaptiveRouter(ROUTES, encoder=bundled) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def selector(tools, bundled):
-    with SemanticToolSelectorMiddleware.from_tools(tools, encoder=bundled) as opened:
         yield opened
 
 
@@ -360,161 +211,6 @@ class TestRouting:
         agent = create_agent(model, middleware=[SemanticRoutingMiddleware(router, {"opening_hours": OPENING})])
         edges = {(edge.source, edge.target) for edge in agent.get_graph().edges}
         assert ("SemanticRoutingMiddleware.before_model", "__end__") in edges
-
-
-class TestToolSelection:
-    def test_the_model_is_offered_few_of_many_tools_and_the_right_one_among_them(self, selector, tools, model, call):
-        agent = create_agent(model, tools, middleware=[selector])
-        call(agent, "will I need an umbrella in Oslo tomorrow")
-        call(agent, "multiply 48 by 193")
-        assert "get_weather" in model.offered[0]
-        assert "calculator" in model.offered[1]
-        assert max(map(len, model.offered)) <= 6
-        assert model.calls == 2  # one for each turn: choosing the tools took none
-
-    def test_the_default_threshold_offers_the_right_tool_nearly_always_and_few_others(self, selector, tools):
-        queries = [(text, name) for name, (_, texts) in TOOLS.items() for text in texts]
-        options = selector._options(tools)
-        decisions = [selector.router.route(text, options=options) for text, _ in queries]
-        offered = [[c.route for c in decision.candidates if c.passes] for decision in decisions]
-        right = [name in names or not names for names, (_, name) in zip(offered, queries, strict=True)]
-        sizes = [len(names) or len(TOOLS) for names in offered]
-        assert len(queries) == 60
-        assert sum(right) / 60 >= 0.93
-        assert sum(sizes) / 60 <= 4.5
-
-    def test_max_tools_keeps_the_best(self, tools, bundled, model, call):
-        with SemanticToolSelectorMiddleware.from_tools(tools, encoder=bundled, max_tools=1) as selector:
-            call(create_agent(model, tools, middleware=[selector]), "play the new album by Adele")
-        assert model.offered == [["play_music"]]
-
-    def test_always_included_tools_come_in_addition(self, tools, bundled, model, call):
-        with SemanticToolSelectorMiddleware.from_tools(
-            tools, encoder=bundled, max_tools=1, always_include=["web_search"]
-        ) as selector:
-            call(create_agent(model, tools, middleware=[selector]), "play the new album by Adele")
-        assert sorted(model.offered[0]) == ["play_music", "web_search"]
-
-    def test_a_tool_that_is_not_there_cannot_be_always_included(self, router, tools, model, call):
-        selector = SemanticToolSelectorMiddleware(router, always_include=["nothing"])
-        with pytest.raises(ConfigurationError, match="nothing"):
-            call(create_agent(model, tools, middleware=[selector]), IN)
-
-    @pytest.mark.parametrize("policy", ["all", "none"])
-    def test_the_stated_policy_holds_when_no_tool_fits(self, selector, tools, model, call, policy):
-        other = SemanticToolSelectorMiddleware(selector.router, on_no_match=policy)
-        agent = create_agent(model, tools, middleware=[other])
-        call(agent, "xyzzy")
-        call(agent, " ")
-        offered = len(tools) if policy == "all" else 0
-        assert [len(names) for names in model.offered] == [offered, offered]
-
-    def test_registered_routes_speak_for_their_tools_and_the_rest_is_zero_shot(self, bundled, tools, model, call):
-        examples = {"set_reminder": ["ping me about the laundry", "wake me up at seven"]}
-        with AdaptiveRouter([Route("set_reminder", examples["set_reminder"])], encoder=bundled) as router:
-            agent = create_agent(model, tools, middleware=[SemanticToolSelectorMiddleware(router, max_tools=2)])
-            call(agent, "wake me up at eight")
-            call(agent, "translate this into French")
-            assert model.offered[0][0] == "set_reminder"
-            assert "translate_text" in model.offered[1]
-            assert list(router.routes) == ["set_reminder"]
-
-    def test_a_route_that_is_added_later_is_followed(self, bundled, tools, model, call):
-        with AdaptiveRouter(encoder=bundled) as router:
-            agent = create_agent(model, tools, middleware=[SemanticToolSelectorMiddleware(router, max_tools=1)])
-            call(agent, "flibber the gizmo")
-            router.add_route(Route("run_python", ["flibber the gizmo"]))
-            call(agent, "flibber the gizmo")
-        assert model.offered[1] == ["run_python"]
-
-    def test_descriptions_are_encoded_once(self, bundled, tools, model, call):
-        class Counting:
-            fingerprint, dim, batch_invariant = bundled.fingerprint, bundled.dim, True
-            texts = 0
-
-            def encode(self, texts):
-                self.texts += len(texts)
-                return bundled.encode(texts)
-
-        counting = Counting()
-        with AdaptiveRouter(encoder=counting) as router:
-            agent = create_agent(model, tools, middleware=[SemanticToolSelectorMiddleware(router)])
-            for text in ("put on some jazz", "draw me a logo", "order a pizza"):
-                call(agent, text)
-        assert counting.texts == 2 * len(tools) + 3
-
-    def test_the_tools_that_were_chosen_hold_through_the_turn(self, tools, selector, call):
-        ask = AIMessage("", tool_calls=[{"name": "play_music", "args": {}, "id": "1"}])
-        model = ScriptedModel(script=[ask, AIMessage("enjoy")])
-        call(create_agent(model, tools, middleware=[selector]), "put on some jazz")
-        assert model.offered[0] == model.offered[1]
-
-    def test_tools_that_the_provider_runs_are_kept(self, tools, bundled, model, call):
-        provided = {"type": "code_interpreter", "name": "code_interpreter"}
-        with SemanticToolSelectorMiddleware.from_tools(tools, encoder=bundled, max_tools=1) as selector:
-            call(create_agent(model, [*tools, provided], middleware=[selector]), "play the new album by Adele")
-        assert model.offered == [["play_music", "code_interpreter"]]
-
-    def test_an_agent_without_tools_is_left_alone(self, router, model, call):
-        call(create_agent(model, middleware=[SemanticToolSelectorMiddleware(router)]), IN)
-        assert model.calls == 1
-
-    def test_it_works_beside_the_routing_middleware_and_other_middleware(self, router, tools, selector, model, call):
-        class Seen(AgentMiddleware):
-            tools_seen = 0
-
-            def wrap_model_call(self, request, handler):
-                self.tools_seen = len(request.tools)
-                return handler(request)
-
-            async def awrap_model_call(self, request, handler):
-                self.tools_seen = len(request.tools)
-                return await handler(request)
-
-        seen = Seen()
-        routing = SemanticRoutingMiddleware(router, {"opening_hours": OPENING})
-        agent = create_agent(model, tools, middleware=[routing, selector, seen])
-        call(agent, IN)
-        assert (model.calls, seen.tools_seen) == (0, 0)
-        call(agent, "put on some jazz")
-        assert (model.calls, 1 <= seen.tools_seen < len(tools)) == (1, True)
-
-    def test_functions_are_taken_as_tools(self, bundled):
-        def add_numbers(a: int, b: int) -> int:
-            """Add two numbers."""
-            return a + b
-
-        with SemanticToolSelectorMiddleware.from_tools([add_numbers], encoder=bundled) as selector:
-            assert selector.router.routes["add_numbers"].utterances == ("add numbers", "Add two numbers.")
-
-    def test_it_closes_the_router_that_it_made_and_no_other(self, router, tools, bundled):
-        SemanticToolSelectorMiddleware(router).close()
-        assert router.route(IN)
-        selector = SemanticToolSelectorMiddleware.from_tools(tools[:2], encoder=bundled)
-        selector.close()
-        with pytest.raises(RouterClosedError):
-            selector.router.route(IN)
-
-    @pytest.mark.parametrize(
-        "arguments", [{"max_tools": 0}, {"max_tools": "3"}, {"on_no_match": "some"}, {"threshold": 2.0}]
-    )
-    def test_senseless_arguments_are_refused(self, router, tools, bundled, arguments):
-        with pytest.raises(ConfigurationError):
-            SemanticToolSelectorMiddleware(router, **arguments)
-        with pytest.raises(ConfigurationError):  # and the router that it would have owned is closed, or it would warn
-            SemanticToolSelectorMiddleware.from_tools(tools[:1], encoder=bundled, **arguments)
-
-
-def test_a_tools_route_has_its_name_in_words_and_the_first_paragraph_of_its_description():
-    described = made("get_stock-price", "Get the price of a share.\n\nArgs:\n    symbol: Its symbol.")
-    route = tool_route(described)
-    assert route.utterances == ("get stock price", "Get the price of a share.")
-    assert route.threshold == 0.20
-
-
-def test_a_tools_route_with_examples_has_only_those_and_the_routers_threshold():
-    route = tool_route(made("stock_price", "Get the price of a share."), ["how is Apple trading"])
-    assert (route.utterances, route.threshold) == (("how is Apple trading",), None)
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # as_tool itself
