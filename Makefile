@@ -47,9 +47,10 @@ format: .venv/dev ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/bench ## run the benchmarks (DATA=folder of the public data sets)
-	@for script in defaults deciding editing latency throughput; do \
+bench: .venv/dev .venv/bench ## run the benchmarks (DATA=folder of the public data sets)
+	@for script in defaults deciding editing latency throughput adapters selecting skipping; do \
 	    echo "== $$script"; $(BIN)/python benchmarks/$$script.py $(if $(DATA),--data $(DATA)) || exit 1; done
+	@$(BIN)/python benchmarks/report.py
 
 docs: .venv/docs ## build the documents as pages, into build/site
 	$(BIN)/mkdocs build --strict --site-dir build/site

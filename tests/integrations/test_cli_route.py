@@ -193,6 +193,7 @@ def test_an_interrupt_ends_the_command_quietly(routes):
     with started("--json", "--routes", routes) as process:
         assert ask(process, REFUND.encode())["route"] == "refund"
         process.send_signal(signal.SIGINT)
+        process.wait(60)  # before its input is closed, which would end it as well
         rest, errors = process.communicate(timeout=60)
         assert (rest, errors, process.returncode) == (b"", b"", 130)
 
