@@ -35,7 +35,7 @@ TOOL_THRESHOLD = 0.20
 lower than examples of queries. Bundled model, 20 tools and 60 queries: at 0.20 the right tool was offered
 for 96.7 % of the queries, 3.2 tools on average; 0.15 offered 4.8 for the same 96.7 %; at 0.25 it was 93.3 %,
 and 15 % of the queries fitted nothing. 14 support routes as tools, 121 queries: 96.7 % with 6.0 tools
-(``tests/integrations/test_agent_tools.py`` holds the first of the two)."""
+(``tests/integrations/agents/test_agent_tools.py`` holds the first of the two)."""
 
 
 class SemanticRoutingMiddleware(AgentMiddleware):

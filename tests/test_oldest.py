@@ -48,4 +48,4 @@ def test_the_adapters_work_with_the_oldest_frameworks(tmp_path):
 
 
 def is_of_a_framework(path: Path) -> bool:
-    return path.name.startswith(("langchain", "llamaindex", "test_lang", "test_agent"))
+    return path.name.startswith(("agents", "langchain", "llamaindex", "test_lang"))

@@ -12,7 +12,6 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
-from pytest_socket import disable_socket, enable_socket
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision, NoRouteError, Route
 from synaptoroute_integrations.langchain import RunnableSemanticRouter
@@ -27,13 +26,6 @@ ROUTES = [
 ASKED = {"refund": "can I get a refund?", "order_status": "where is my package", "weather": "will it rain?"}
 OUT = "write a poem about my cat"
 PATHS = {"refund": "refunds", "order_status": "orders"}
-
-
-@pytest.fixture(autouse=True)
-def no_network():
-    disable_socket(allow_unix_socket=True)  # event loops talk to themselves over one
-    yield
-    enable_socket()
 
 
 @pytest.fixture(scope="module")

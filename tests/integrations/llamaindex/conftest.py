@@ -1,21 +1,13 @@
-"""Fixtures for the LlamaIndex tests: a real router, choices, an LLM that counts, and no network."""
+"""Fixtures for the LlamaIndex tests: a real router, choices, and an LLM that counts."""
 
 from typing import Any
 
 import pytest
-import pytest_socket
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.tools import ToolMetadata
 
 from synaptoroute_core import AdaptiveRouter
 from synaptoroute_integrations.llamaindex import SynaptoRouteEmbedding
-
-
-@pytest.fixture(autouse=True)
-def no_sockets():
-    pytest_socket.disable_socket(allow_unix_socket=True)
-    yield
-    pytest_socket.enable_socket()
 
 
 @pytest.fixture(scope="package")

@@ -1,12 +1,9 @@
 """The middleware that offers few of many tools, in real agents with a scripted model that counts its calls."""
 
-import asyncio
-
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage
-from pytest_socket import disable_socket, enable_socket
 from scripted_agents import TOOLS, ScriptedModel, made
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouterClosedError
@@ -28,30 +25,10 @@ def selector(tools, bundled):
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def no_network():
-    disable_socket(allow_unix_socket=True)  # event loops talk to themselves over one
-    yield
-    enable_socket()
-
-
 @pytest.fixture(scope="module")
 def router(bundled):
     with AdaptiveRouter(ROUTES, encoder=bundled) as opened:
         yield opened
-
-
-@pytest.fixture
-def model():
-    return ScriptedModel()
-
-
-@pytest.fixture(params=["sync", "async"])
-def call(request):
-    """Calls an agent in both colours."""
-    if request.param == "sync":
-        return lambda agent, text, **config: agent.invoke({"messages": [("user", text)]}, config or None)
-    return lambda agent, text, **config: asyncio.run(agent.ainvoke({"messages": [("user", text)]}, config or None))
 
 
 class TestToolSelection:
