@@ -60,7 +60,7 @@ def throughput(figures: Figures) -> str:
         axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid(axis="y")
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper center", ncols=3, fontsize=9, columnspacing=1.6)
         return _svg(figure)
 
 
