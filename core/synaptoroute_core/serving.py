@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
@@ -217,25 +217,31 @@ class QueryService:
         """One batch: encode each distinct text once, then decide all against one version of the routes."""
         vectors = self._vectors(queries)
         current = self._index.snapshot()
+        # Held while they are told apart by identity: a merged snapshot of choices may be nobody else's.
+        offered = [among(query.options.allowed, current) for query in queries]
         answers: list[Decision | Exception] = []
         # Together, those that choose from the same routes: all, unless callers brought choices of their own.
-        for _, group in groupby(queries, key=lambda query: id(among(query.options.allowed, current)[0])):
-            answers += self._decide(list(group), vectors, current)
+        for _, group in groupby(range(len(queries)), key=lambda place: id(offered[place][0])):
+            places = list(group)
+            allowed = [offered[place][1] for place in places]
+            answers += self._decide([queries[place] for place in places], allowed, vectors, offered[places[0]][0])
         return answers
 
     def _decide(
-        self, queries: Sequence[Query], vectors: Mapping[str, Vectors | EncoderError], current: Snapshot
+        self,
+        queries: Sequence[Query],
+        allowed: Sequence[Collection[str] | None],
+        vectors: Mapping[str, Vectors | EncoderError],
+        snapshot: Snapshot,
     ) -> Iterator[Decision | Exception]:
         """Decisions on queries that choose from the same routes."""
-        snapshot = among(queries[0].options.allowed, current)[0]
         rows = [vectors[query.text] if query.vector is None else query.vector for query in queries]
         usable = [row for row in rows if not isinstance(row, EncoderError)]
         scored = iter(score_each(snapshot, np.stack(usable)) if usable else ())
-        for query, row in zip(queries, rows, strict=True):
+        for query, names, row in zip(queries, allowed, rows, strict=True):
             if isinstance(row, EncoderError):
                 yield row
                 continue
-            names = among(query.options.allowed, current)[1]
             decision = decide(snapshot, next(scored), policy_of(self._policy, query.options), names)
             if query.vector is None:  # a caller's vector is believed for this caller alone
                 self.cache.remember(query.text, row, query.options, decision)

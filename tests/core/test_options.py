@@ -14,6 +14,7 @@ from synaptoroute_core import (
     RouterClosedError,
     RouterConfig,
 )
+from synaptoroute_core.choices import PreparedChoices
 
 ROUTES = (
     Route("refund", ["i want my money back", "please refund me"]),
@@ -166,6 +167,14 @@ def test_choices_follow_the_stored_routes(router):
     assert router.route("gimme cash", allowed=choices).route == "refund"
     router.remove_route("refund")
     assert {c.route for c in router.route("gimme cash", allowed=choices).candidates} == {"parcel", "weather"}
+
+
+def test_queries_of_one_batch_choose_among_their_own_choices_even_if_nobody_keeps_what_was_merged(router, monkeypatch):
+    """Told apart by the address of a snapshot that was freed, one query was decided among another's choices."""
+    monkeypatch.setattr(PreparedChoices, "_last", property(lambda _: None, lambda *_: None), raising=False)
+    each = [router.choices((), [Route(f"only{number}", ["a text"])]) for number in range(40)]
+    answers = router.route_each(["a text"] * 40, options=[RouteOptions(allowed=choices) for choices in each])
+    assert [decision.route for decision in answers] == [f"only{number}" for number in range(40)]
 
 
 def test_the_texts_of_choices_are_encoded_once(router):
