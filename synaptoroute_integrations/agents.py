@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from synaptoroute_core import AdaptiveRouter, Choices, ConfigurationError, Decision, Encoder, Route, RouteOptions
+from synaptoroute_core.closing import Closing
 from synaptoroute_core.errors import InvalidTextError, NoRouteError, shorten
 from synaptoroute_core.text import clean_query
 from synaptoroute_integrations.extras import missing_extra
@@ -154,7 +154,7 @@ class _ToTools(SemanticRoutingMiddleware):
         return await super().abefore_model(state, runtime)
 
 
-class SemanticToolSelectorMiddleware(AgentMiddleware):
+class SemanticToolSelectorMiddleware(AgentMiddleware, Closing):
     """Offers the model only the tools that fit the last human message, without a call of a model.
 
     Takes the place of LangChain's ``LLMToolSelectorMiddleware``. A tool fits by the route of its name: its
@@ -227,14 +227,6 @@ class SemanticToolSelectorMiddleware(AgentMiddleware):
         """Close the router if :meth:`from_tools` made it."""
         if self._owns_router:
             self.router.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from synaptoroute_core.asking import Asking
 from synaptoroute_core.changing import Changing, require_routes
+from synaptoroute_core.closing import Closing
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, resolve_encoder
@@ -22,7 +21,7 @@ from synaptoroute_core.storage import MEMORY, Store
 from synaptoroute_core.types import Route, RouterStats
 
 
-class AdaptiveRouter(Asking, Changing):
+class AdaptiveRouter(Asking, Changing, Closing):
     """Chooses a route for a text, or abstains. For any number of threads and event loops.
 
     Every method that blocks has an awaitable twin whose name begins with ``a``; both run the same
@@ -146,26 +145,6 @@ class AdaptiveRouter(Asking, Changing):
         self._finalizer.detach()
         self._service.close()
         self._editor.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def aclose(self) -> None:
-        """The awaitable twin of :meth:`close`."""
-        await asyncio.to_thread(self.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 class _RoutesView(Mapping[str, Route]):

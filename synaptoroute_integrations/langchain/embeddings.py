@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synaptoroute_core import ConfigurationError, Encoder, EncoderError, InvalidTextError
-from synaptoroute_core.encoders import encode_texts, resolve_encoder
+from synaptoroute_core.encoders import encode_texts, resolve_encoder, unit_rows
 from synaptoroute_core.encoders.base import DEFAULT_NOISE
 from synaptoroute_core.encoders.invariance import INVARIANT_BELOW, measure_movement
 from synaptoroute_core.errors import shorten
@@ -27,8 +27,6 @@ MODEL_ATTRIBUTES = ("model", "model_name", "model_id", "repo_id", "deployment")
 """Where the embedding classes of LangChain's partner packages keep the name of their model."""
 
 PROBE = "where is my order"
-UNIT_WITHIN = 1e-6
-"""A vector that is this near to unit length is left as it is, so that a round trip keeps its bits."""
 
 
 class SynaptoRouteEmbeddings(Embeddings):
@@ -141,7 +139,7 @@ class LangChainEncoder:
             rows = [self.embeddings.embed_query(text) for text in texts]
         else:
             rows = self.embeddings.embed_documents(list(texts))
-        return _scaled(rows)
+        return unit_rows(rows)
 
     def _measure_dim(self) -> int:
         vectors = self._ask(lambda: self.encode([PROBE]))
@@ -179,14 +177,3 @@ def _model_of(embeddings: Embeddings) -> str:
         f"{type(embeddings).__name__} does not say which model it runs; pass LangChainEncoder(..., "
         "fingerprint='the model and what else changes its vectors'): stored vectors are told apart by it"
     )
-
-
-def _scaled(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
-    """Rows of unit length; one without a direction stays as it is, for the engine to refuse."""
-    vectors = np.asarray(rows, np.float64)
-    if vectors.ndim != 2:  # noqa: PLR2004  # not rows of numbers: the engine refuses that too
-        return vectors.astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scalable = np.isfinite(lengths) & (lengths > 0) & (np.abs(lengths - 1.0) > UNIT_WITHIN)
-    np.divide(vectors, lengths, out=vectors, where=scalable)
-    return vectors.astype(np.float32)

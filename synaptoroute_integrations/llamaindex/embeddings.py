@@ -7,15 +7,13 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from pydantic import Field
 
 from synaptoroute_core import BundledEncoder, ConfigurationError, Encoder
 from synaptoroute_core.changes import Vectors
-from synaptoroute_core.encoders import encode_texts, resolve_encoder
+from synaptoroute_core.encoders import encode_texts, resolve_encoder, unit_rows
 
-UNIT_TOLERANCE = 1e-3
 PROBE = "How long is a vector?"
 
 
@@ -131,12 +129,7 @@ class LlamaIndexEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length: shape (len(texts), dim), float32."""
-        vectors = np.asarray(self._embed_model.get_text_embedding_batch(list(texts)), np.float32)
-        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        # What has unit length stays the same to the last bit; what has none stays zero, and is refused.
-        return np.where(
-            (np.abs(lengths - 1.0) <= UNIT_TOLERANCE) | (lengths == 0), vectors, vectors / lengths.clip(1e-30)
-        )
+        return unit_rows(self._embed_model.get_text_embedding_batch(list(texts)))
 
 
 def _name_of(embed_model: BaseEmbedding) -> str:

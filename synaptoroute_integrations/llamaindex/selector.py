@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from llama_index.core.base.base_selector import BaseSelector, MetadataType, SelectorResult, SingleSelection
@@ -24,6 +23,7 @@ from synaptoroute_core import (
     RouteOptions,
 )
 from synaptoroute_core.changes import Vectors
+from synaptoroute_core.closing import Closing
 from synaptoroute_core.encoders import clean_vector
 from synaptoroute_core.types import clean_threshold
 from synaptoroute_integrations.llamaindex.choices import Offer, Offers, routes_of
@@ -46,7 +46,7 @@ from synaptoroute_integrations.llamaindex.settings import (
 logger = logging.getLogger(__name__)
 
 
-class SemanticRouteSelector(BaseSelector):
+class SemanticRouteSelector(BaseSelector, Closing):
     """Selects among the offered choices with a router: no LLM, and the same answer every time.
 
     A choice stands for the route of its name, else of an alias, else of its description. One that has
@@ -264,23 +264,3 @@ class SemanticRouteSelector(BaseSelector):
         """Close the router if :meth:`from_choices` or :meth:`from_defaults` opened it."""
         if self._owned:
             self._router.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def aclose(self) -> None:
-        """The awaitable twin of :meth:`close`."""
-        await asyncio.to_thread(self.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()

@@ -16,7 +16,7 @@ from synaptoroute_core import (
     Route,
     RouterConfig,
 )
-from synaptoroute_core.encoders import encode_each, encode_texts, resolve_encoder
+from synaptoroute_core.encoders import encode_each, encode_texts, resolve_encoder, unit_rows
 from synaptoroute_core.encoders.base import CHUNK, DEFAULT_NOISE, encode_checked, noise_of
 
 BAD = "the bad one"
@@ -259,3 +259,13 @@ def test_an_encoder_may_say_how_noisy_it_is(hashing):
     config = RouterConfig(threshold=0.9, min_margin=0.0)
     with AdaptiveRouter([Route("a", ["hello"])], encoder=Noisy(), config=config) as router:
         assert router.route("hello").near_boundary
+
+
+def test_rows_of_a_foreign_model_get_unit_length_and_good_ones_keep_their_bits():
+    good = HashingEncoder().encode(["a text that is good as it is"])[0]
+    rows = unit_rows([good.tolist(), [3.0, *[0.0] * (len(good) - 2), 4.0], [0.0] * len(good)])
+    assert rows.dtype == np.float32
+    assert rows[0].tobytes() == good.tobytes()
+    assert rows[1][[0, -1]].tolist() == [np.float32(0.6), np.float32(0.8)]
+    assert not rows[2].any()  # no direction: the engine refuses it by name
+    assert unit_rows([1.0, 2.0]).shape == (2,)

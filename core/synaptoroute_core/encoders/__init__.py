@@ -1,6 +1,6 @@
 """Encoders: text in, unit vectors out."""
 
-from synaptoroute_core.encoders.base import Encoder, clean_vector, encode_each, encode_texts, require_encoder
+from synaptoroute_core.encoders.base import Encoder, clean_vector, encode_each, encode_texts, require_encoder, unit_rows
 from synaptoroute_core.encoders.bundled import BundledEncoder
 from synaptoroute_core.encoders.fastembed import FastEmbedEncoder
 from synaptoroute_core.encoders.hashing import HashingEncoder
@@ -14,6 +14,7 @@ __all__ = [
     "encode_each",
     "encode_texts",
     "resolve_encoder",
+    "unit_rows",
 ]
 
 

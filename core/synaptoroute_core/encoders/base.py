@@ -15,6 +15,9 @@ DEFAULT_NOISE = 1e-5
 """How far a score may move between machines with float32 arithmetic."""
 
 UNIT_TOLERANCE = 1e-3
+UNIT_WITHIN = 1e-6
+"""What float32 arithmetic leaves of a length of 1."""
+ROWS_AXES = 2
 CHUNK = 256
 """Texts that are encoded between two steps of a progress bar."""
 
@@ -155,6 +158,21 @@ def clean_vector(vector: object, dim: int) -> Vectors:
         raise ConfigurationError(f"the vector has the length {length}: it must be finite and not zero")
     # One that is good as it is stays the same to the last bit.
     return row if abs(length - 1.0) <= UNIT_TOLERANCE else row / np.float32(length)
+
+
+def unit_rows(rows: object) -> Vectors:
+    """Rows from a model that does not promise unit length, brought to it: float32, of the same shape.
+
+    What has no direction, or is no array of rows, stays as it is: the engine refuses it by name.
+    """
+    vectors = np.asarray(rows, np.float64)
+    if vectors.ndim != ROWS_AXES:
+        return vectors.astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # A row that is good as it is stays the same to the last bit.
+    scalable = np.isfinite(lengths) & (lengths > 0) & (np.abs(lengths - 1.0) > UNIT_WITHIN)
+    np.divide(vectors, lengths, out=vectors, where=scalable)
+    return vectors.astype(np.float32)
 
 
 def noise_of(encoder: Encoder) -> float:
