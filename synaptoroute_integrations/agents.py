@@ -8,9 +8,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 from synaptoroute_core import AdaptiveRouter, Choices, ConfigurationError, Decision, Encoder, Route, RouteOptions
 from synaptoroute_core.closing import Closing
-from synaptoroute_core.errors import InvalidTextError, NoRouteError, shorten
+from synaptoroute_core.errors import InvalidTextError, NoRouteError, missing_extra, shorten
 from synaptoroute_core.text import clean_query
-from synaptoroute_integrations.extras import missing_extra
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse, hook_config

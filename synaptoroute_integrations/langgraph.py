@@ -16,8 +16,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision
-from synaptoroute_core.errors import shorten
-from synaptoroute_integrations.extras import missing_extra
+from synaptoroute_core.errors import missing_extra, shorten
 
 try:
     import langgraph.types  # noqa: F401  # here, rather than in the middle of building a graph

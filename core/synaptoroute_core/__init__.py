@@ -14,6 +14,7 @@ from synaptoroute_core.changes import (
     EncodedRoute,
     Feed,
     PutRoutes,
+    SetFits,
     SetThresholds,
 )
 from synaptoroute_core.choices import Choices
@@ -33,8 +34,22 @@ from synaptoroute_core.errors import (
     StorageError,
     SynaptoRouteError,
 )
+from synaptoroute_core.feedback import FeedbackLog, FeedbackRecord
 from synaptoroute_core.files import load_routes, save_routes
-from synaptoroute_core.learning import Confusion, EvaluationReport, Mistake, RouteQuality, evaluate_decisions
+from synaptoroute_core.fits import Fit
+from synaptoroute_core.head import Head
+from synaptoroute_core.learning.audit.findings import AuditReport, Finding
+from synaptoroute_core.learning.audit.suggesting import Suggestion
+from synaptoroute_core.learning.evaluation.comparing import ComparisonReport, Delta, Flip
+from synaptoroute_core.learning.evaluation.evaluating import EvaluationReport, evaluate_decisions
+from synaptoroute_core.learning.evaluation.judging import Confusion, JudgedText, Missed, Mistake, RouteQuality
+from synaptoroute_core.learning.evaluation.measuring import CalibrationBin, Latency, Savings
+from synaptoroute_core.learning.feedback.drafting import Edit
+from synaptoroute_core.learning.feedback.proposing import Proposal
+from synaptoroute_core.learning.feedback.trying import LeftOut
+from synaptoroute_core.learning.reports import FitReport, HeldOut, Report
+from synaptoroute_core.learning.thresholds.calibration import CalibrationReport
+from synaptoroute_core.lexical import LexicalRow, Lexicon
 from synaptoroute_core.options import RouteOptions
 from synaptoroute_core.router import AdaptiveRouter
 from synaptoroute_core.storage import SqliteStore, Store
@@ -52,15 +67,21 @@ from synaptoroute_core.types import (
 __all__ = [
     "AdaptiveRouter",
     "AddUtterances",
+    "AuditReport",
     "BundledEncoder",
+    "CalibrationBin",
+    "CalibrationReport",
     "Candidate",
     "Change",
     "Choices",
+    "ComparisonReport",
     "ConfigurationError",
     "Confusion",
     "Decision",
+    "Delta",
     "DropRoutes",
     "DropUtterances",
+    "Edit",
     "EncodedRoute",
     "Encoder",
     "EncoderError",
@@ -70,13 +91,29 @@ __all__ = [
     "Explanation",
     "FastEmbedEncoder",
     "Feed",
+    "FeedbackLog",
+    "FeedbackRecord",
+    "Finding",
+    "Fit",
+    "FitReport",
+    "Flip",
     "HashingEncoder",
+    "Head",
+    "HeldOut",
     "InvalidTextError",
+    "JudgedText",
+    "Latency",
+    "LeftOut",
+    "LexicalRow",
+    "Lexicon",
+    "Missed",
     "Mistake",
     "Neighbour",
     "NoRouteError",
+    "Proposal",
     "PutRoutes",
     "Receipt",
+    "Report",
     "Route",
     "RouteExistsError",
     "RouteNotFoundError",
@@ -87,10 +124,13 @@ __all__ = [
     "RouterOverloadedError",
     "RouterStats",
     "RouterTimeoutError",
+    "Savings",
+    "SetFits",
     "SetThresholds",
     "SqliteStore",
     "StorageError",
     "Store",
+    "Suggestion",
     "SynaptoRouteError",
     "evaluate_decisions",
     "load_routes",

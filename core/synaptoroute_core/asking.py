@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 
@@ -12,16 +13,16 @@ from synaptoroute_core.choices import Choices
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.errors import (
     ConfigurationError,
-    RouteNotFoundError,
     RouterTimeoutError,
     SynaptoRouteError,
     shorten,
 )
 from synaptoroute_core.index import RouteIndex
-from synaptoroute_core.learning import EvaluationReport, evaluate_decisions
+from synaptoroute_core.learning.evaluation.comparing import check_amount
+from synaptoroute_core.learning.evaluation.evaluating import EvaluationReport, evaluate_decisions
 from synaptoroute_core.options import RouteOptions, options_of
 from synaptoroute_core.serving import Query, QueryService
-from synaptoroute_core.types import Decision, Example, Explanation, Route
+from synaptoroute_core.types import Decision, Example, Explanation, Route, checked_examples
 from synaptoroute_core.waiting import result_of
 
 
@@ -177,28 +178,29 @@ class Asking:
         """The awaitable twin of :meth:`explain`."""
         return await asyncio.to_thread(self.explain, text, allowed=allowed)
 
-    def evaluate(self, examples: Iterable[Example]) -> EvaluationReport:
+    def evaluate(self, examples: Iterable[Example], *, price_per_call: float | None = None) -> EvaluationReport:
         """Route labelled texts and compare.
 
         Args:
             examples: Pairs of a text and the name of its route, or None if it belongs to none.
+            price_per_call: What an LLM call costs, to say how much is saved; None = unknown.
 
         Raises:
             RouteNotFoundError: A label is no route's name.
             ConfigurationError: There are no examples.
             InvalidTextError: A text is not usable.
         """
-        pairs = list(examples)
+        check_amount("price_per_call", price_per_call)
         names = self._index.names()
-        known = frozenset(names)
-        for _, label in pairs:
-            if label is not None and (not isinstance(label, str) or label not in known):
-                raise RouteNotFoundError(label, names)
-        return evaluate_decisions(pairs, self.route_batch([text for text, _ in pairs]), names)
+        pairs = checked_examples(examples, names)
+        started = time.perf_counter()
+        decisions = self.route_batch([text for text, _ in pairs])
+        seconds = time.perf_counter() - started
+        return evaluate_decisions(pairs, decisions, names, seconds=seconds, price_per_call=price_per_call)
 
-    async def aevaluate(self, examples: Iterable[Example]) -> EvaluationReport:
+    async def aevaluate(self, examples: Iterable[Example], *, price_per_call: float | None = None) -> EvaluationReport:
         """The awaitable twin of :meth:`evaluate`."""
-        return await asyncio.to_thread(self.evaluate, examples)
+        return await asyncio.to_thread(self.evaluate, examples, price_per_call=price_per_call)
 
     def _begin_each(
         self, texts: Sequence[str], options: RouteOptions | Sequence[RouteOptions | None] | None

@@ -7,12 +7,13 @@ memory cannot drift from what is on disk.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synaptoroute_core.fits import Fit
 from synaptoroute_core.types import Route
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -66,7 +67,15 @@ class SetThresholds:
     thresholds: Mapping[str, float | None]
 
 
-Change: TypeAlias = PutRoutes | DropRoutes | AddUtterances | DropUtterances | SetThresholds
+@dataclass(frozen=True, slots=True)
+class SetFits:
+    """Put fits in the place of all there are, the newest last, and set thresholds of routes with them."""
+
+    fits: tuple[Fit, ...]
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+
+
+Change: TypeAlias = PutRoutes | DropRoutes | AddUtterances | DropUtterances | SetThresholds | SetFits
 
 
 @dataclass(frozen=True, slots=True)

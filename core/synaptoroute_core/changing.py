@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.errors import ConfigurationError, shorten
@@ -18,6 +18,7 @@ class Changing:
     """
 
     _editor: RouteEditor
+    _refit_soon: Callable[[], None]
 
     def add_route(self, route: Route, *, overwrite: bool = False) -> Receipt:
         """Add a route, or replace the one of its name.
@@ -31,7 +32,7 @@ class Changing:
             EncoderError: An utterance could not be encoded.
             StorageError: It could not be stored; nothing has changed.
         """
-        return self._editor.put_routes(require_routes([route]), overwrite=overwrite)
+        return self._noted(self._editor.put_routes(require_routes([route]), overwrite=overwrite))
 
     async def aadd_route(self, route: Route, *, overwrite: bool = False) -> Receipt:
         """The awaitable twin of :meth:`add_route`."""
@@ -44,7 +45,7 @@ class Changing:
             RouteNotFoundError: There is none of that name.
             StorageError: It could not be stored; nothing has changed.
         """
-        return self._editor.drop_route(name)
+        return self._noted(self._editor.drop_route(name))
 
     async def aremove_route(self, name: str) -> Receipt:
         """The awaitable twin of :meth:`remove_route`."""
@@ -58,7 +59,7 @@ class Changing:
             InvalidTextError: A text is not usable; none was added.
             StorageError: It could not be stored; nothing has changed.
         """
-        return self._editor.add_utterances(name, texts)
+        return self._noted(self._editor.add_utterances(name, texts))
 
     async def aadd_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
         """The awaitable twin of :meth:`add_utterances`."""
@@ -73,7 +74,7 @@ class Changing:
             ConfigurationError: The route would be left without utterances.
             StorageError: It could not be stored; nothing has changed.
         """
-        return self._editor.drop_utterances(name, texts)
+        return self._noted(self._editor.drop_utterances(name, texts))
 
     async def aremove_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
         """The awaitable twin of :meth:`remove_utterances`."""
@@ -92,6 +93,11 @@ class Changing:
     async def aupdate_threshold(self, name: str, value: float | None) -> Receipt:
         """The awaitable twin of :meth:`update_threshold`."""
         return await asyncio.to_thread(self.update_threshold, name, value)
+
+    def _noted(self, receipt: Receipt) -> Receipt:
+        """The receipt of a change of utterances, which may leave a fitted head behind."""
+        self._refit_soon()
+        return receipt
 
 
 def require_routes(routes: Iterable[Route]) -> list[Route]:

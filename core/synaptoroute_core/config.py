@@ -16,6 +16,10 @@ Seconds: TypeAlias = Annotated[Number, Field(ge=0, le=threading.TIMEOUT_MAX)]
 """At most what a lock can wait: beyond, it raises OverflowError in the middle of a query."""
 
 
+MIN_CONFIDENCE = 2 / 3
+"""Answering is worth it from here on if a wrong answer undoes two right ones."""
+
+
 class RouterConfig(FrozenModel):
     """Settings of :class:`~synaptoroute_core.AdaptiveRouter`; units are in the names.
 
@@ -25,7 +29,12 @@ class RouterConfig(FrozenModel):
 
     Attributes:
         threshold: Least score at which a route without a threshold of its own is chosen, -1 to 1.
-        min_margin: Least lead over the second best route; a smaller one is ``ambiguous``.
+        min_confidence: Least confidence at which a router with a fitted head answers, unless ``calibrate()`` set
+            another; 0 to 1. The default is where a wrong answer undoes two right ones.
+        min_margin: Least lead over the second best route; a smaller one is ``ambiguous``. Not used where a fitted
+            head decides.
+        auto_refit: Fit again in the background after utterances were changed, if there was a fitted head. Until
+            then decisions go by similarity.
         max_candidates: How many candidates a decision lists.
         max_pending: Bound on queries waiting and running; one more is refused at once.
         max_batch_size: Most queries that a worker takes at once.
@@ -42,7 +51,9 @@ class RouterConfig(FrozenModel):
     """
 
     threshold: Score = 0.50
+    min_confidence: Annotated[Number, Field(ge=0.0, le=1.0)] = MIN_CONFIDENCE
     min_margin: Annotated[Number, Field(ge=0.0, le=2.0)] = 0.05
+    auto_refit: Annotated[bool, Field(strict=True)] = True
     max_candidates: Annotated[Count, Field(ge=1, le=1000)] = 5
     max_pending: Annotated[Count, Field(ge=1)] = 10_000
     max_batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32

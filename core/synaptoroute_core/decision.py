@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synaptoroute_core.config import MIN_CONFIDENCE
+from synaptoroute_core.head import Sight, judge_sight, letters_of
 from synaptoroute_core.scoring import Scored
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.types import Candidate, Decision, Reason
@@ -23,14 +25,39 @@ class Policy:
         min_margin: Least lead over the second best.
         max_candidates: How many candidates to list.
         noise: By how much a score may differ between machines.
-        override: Least score of every route, in the place of ``threshold`` and of their own; None = as they are.
+        min_confidence: Least confidence where a fitted head decides.
+        override: Least score of every route, in the place of all others; None = as they are.
+        override_margin: Least lead, in the place of ``min_margin``; None = that, and none where a head decides.
     """
 
     threshold: float
     min_margin: float
     max_candidates: int
     noise: float
+    min_confidence: float = MIN_CONFIDENCE
     override: float | None = None
+    override_margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The routes as a rule sees them, whichever rule is in force.
+
+    Attributes:
+        scores: Score of each route that may be chosen; what others have is not looked at: shape (routes,).
+        min_margin: Least lead over the second best.
+        noise: By how much a score may differ between machines.
+        too_low: What to say of a best score that is too low.
+        scorer: The rule's name.
+        confidence: Probability that the best route is right; None without a head.
+    """
+
+    scores: NDArray[np.floating]
+    min_margin: float
+    noise: float
+    too_low: Reason
+    scorer: str
+    confidence: float | None = None
 
 
 def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collection[str] | None = None) -> Decision:
@@ -47,19 +74,22 @@ def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collecti
         The decision. Of two routes with equal scores the one whose name sorts first leads.
     """
     eligible = eligible_positions(snapshot, allowed)
-    best = best_positions(scored.routes, eligible, max(2, policy.max_candidates))
-    if not best:
+    if not len(eligible):
         return Decision(route=None, reason="no_routes", revision=snapshot.revision)
-    scores = [float(scored.routes[position]) for position in best]
+    standing = stand(snapshot, scored, policy, eligible)
+    best = best_positions(standing.scores, eligible, max(2, policy.max_candidates))
+    scores = [float(standing.scores[position]) for position in best]
     threshold = threshold_of(snapshot, best[0], policy)
     margin = scores[0] - scores[1] if len(scores) > 1 else None
-    reason = judge(scores[0], threshold, margin, policy.min_margin)
+    reason = judge(scores[0], threshold, margin, standing)
     return Decision(
         route=snapshot.names[best[0]] if reason == "matched" else None,
         reason=reason,
         score=scores[0],
         threshold=threshold,
         margin=margin,
+        confidence=standing.confidence,
+        scorer=standing.scorer,
         candidates=tuple(
             Candidate(
                 route=snapshot.names[position],
@@ -69,30 +99,63 @@ def decide(snapshot: Snapshot, scored: Scored, policy: Policy, allowed: Collecti
             )
             for position, score in zip(best[: policy.max_candidates], scores, strict=False)
         ),
-        near_boundary=is_near_boundary(snapshot, scored.routes, eligible, best, policy),
+        near_boundary=is_near_boundary(snapshot, standing, eligible, best, policy),
         revision=snapshot.revision,
     )
 
 
-def judge(score: float, threshold: float, margin: float | None, min_margin: float) -> Reason:
+def stand(snapshot: Snapshot, scored: Scored, policy: Policy, eligible: NDArray[np.intp]) -> Standing:
+    """The routes under the rule in force: the fitted head, or similarity."""
+    margin = policy.override_margin
+    if snapshot.rule.head is None or scored.logits is None or scored.letters is None:
+        margin = policy.min_margin if margin is None else margin
+        return Standing(scored.routes, margin, policy.noise, "below_threshold", "similarity")
+    head = snapshot.rule.head
+    logits = scored.logits[eligible][None]
+    judged = judge_sight(
+        Sight(
+            logits=logits,
+            average=np.array([scored.logits.mean()]),
+            scores=scored.routes[eligible][None],
+            nearest=np.maximum.reduceat(scored.utterances, snapshot.starts)[eligible][None],
+            nearest_weights=snapshot.nearest_weights[eligible],
+            letters=np.array([letters_of(scored.letters)]),
+        )
+    )
+    confidence = float(head.confidence(judged.features)[0])
+    shares = judged.shares[0]
+    scores = np.zeros(len(snapshot.names))
+    # The best route's score is the confidence; the others stand to it as the head's probabilities do.
+    scores[eligible] = confidence * (shares / shares[judged.best[0]])
+    # A lead is part of the confidence already: only a caller who asks for one gets it.
+    noise = policy.noise * head.gain
+    return Standing(scores, margin or 0.0, noise, "low_confidence", "head", confidence)
+
+
+def judge(score: float, threshold: float, margin: float | None, standing: Standing) -> Reason:
     """The outcome for a best score and its lead."""
     if score < threshold:
-        return "below_threshold"
-    if margin is not None and margin < min_margin:
+        return standing.too_low
+    if margin is not None and margin < standing.min_margin:
         return "ambiguous"
     return "matched"
 
 
 def threshold_of(snapshot: Snapshot, position: int, policy: Policy) -> float:
-    """The score that a route needs."""
+    """The score that a route needs: the call's, its own, the fit's, or the settings'; under a head, one for all."""
     if policy.override is not None:
         return policy.override
+    head, least = snapshot.rule
+    if head is not None:
+        return policy.min_confidence if least is None else least
     own = float(snapshot.thresholds[position])
-    return policy.threshold if math.isnan(own) else own
+    if not math.isnan(own):
+        return own
+    return policy.threshold if least is None else least
 
 
 def is_near_boundary(
-    snapshot: Snapshot, scores: NDArray[np.float32], eligible: NDArray[np.intp], best: list[int], policy: Policy
+    snapshot: Snapshot, standing: Standing, eligible: NDArray[np.intp], best: list[int], policy: Policy
 ) -> bool:
     """Whether the choice would be another if each score moved by up to the noise.
 
@@ -100,13 +163,14 @@ def is_near_boundary(
     how far they must move in its favour before it gets it. A lead shrinks by the moves of both its
     scores. Only the best route and those that could overtake it have a slack that may be so small.
     """
+    scores, noise = standing.scores, standing.noise
     first = float(scores[best[0]])
     second = float(scores[best[1]]) if len(best) > 1 else -math.inf
-    for position in eligible[scores[eligible] >= first - 2 * policy.noise]:
+    for position in eligible[scores[eligible] >= first - 2 * noise]:
         score = float(scores[position])
         lead = score - (second if position == best[0] else first)
-        slack = min(score - threshold_of(snapshot, position, policy), (lead - policy.min_margin) / 2)
-        if abs(slack) <= policy.noise:
+        slack = min(score - threshold_of(snapshot, position, policy), (lead - standing.min_margin) / 2)
+        if abs(slack) <= noise:
             return True
     return False
 
@@ -119,7 +183,7 @@ def eligible_positions(snapshot: Snapshot, allowed: Collection[str] | None) -> N
     return np.array(sorted(found), dtype=np.intp)
 
 
-def best_positions(scores: NDArray[np.float32], eligible: NDArray[np.intp], count: int) -> list[int]:
+def best_positions(scores: NDArray[np.floating], eligible: NDArray[np.intp], count: int) -> list[int]:
     """Those ``count`` of the eligible positions that have the best scores, best first."""
     values = scores[eligible]
     if len(values) > count:

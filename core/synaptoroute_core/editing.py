@@ -1,86 +1,36 @@
-"""The way of a change: validate, encode, commit, apply, acknowledge.
-
-Nothing is visible before it is on disk, and what is acknowledged is visible to the next query. One
-thread owns the store and is the only one to change the index, whether a change comes from a caller,
-from a restart or from another process.
-"""
+"""The changes that there are: each validates and encodes, and decides what to commit (``committing.py``)."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-
-import numpy as np
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from synaptoroute_core.changes import (
     AddUtterances,
     Change,
     DropRoutes,
     DropUtterances,
-    EncodedRoute,
-    Feed,
     PutRoutes,
+    SetFits,
     SetThresholds,
-    Vectors,
 )
-from synaptoroute_core.config import RouterConfig
-from synaptoroute_core.encoders import Encoder, encode_texts
+from synaptoroute_core.committing import Committer
+from synaptoroute_core.encoders import encode_texts
 from synaptoroute_core.errors import (
     ConfigurationError,
-    EncoderError,
-    EncoderMismatchError,
     InvalidTextError,
     RouteExistsError,
     RouteNotFoundError,
-    RouterClosedError,
     shorten,
 )
-from synaptoroute_core.index import RouteIndex
-from synaptoroute_core.owner import OwnerThread
-from synaptoroute_core.storage import Store, open_store
+from synaptoroute_core.fits import MAX_FITS, Fit
+from synaptoroute_core.head import Head
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Receipt, Route, unique_utterances
 
-logger = logging.getLogger(__name__)
 
-Plan = Callable[[], tuple[Change | None, int]]
-"""Decides, while others are kept out of the store, on a change and how much it touches."""
-
-
-class RouteEditor:
-    """Changes the routes, in the store and then in the index, and follows other processes.
-
-    Args:
-        store: The store or the path of one.
-        index: What is changed in memory.
-        encoder: Encodes utterances, in the thread of the caller.
-        config: Settings.
-    """
-
-    def __init__(self, store: Store | str | Path, index: RouteIndex, encoder: Encoder, config: RouterConfig) -> None:
-        self._index = index
-        self._encoder = encoder
-        self._pid = os.getpid()
-        self._store = open_store(store)
-        follows = self._store.shared and config.follow_interval_s > 0
-        self._owner = OwnerThread(
-            "synaptoroute-store", idle=self._follow, interval_s=config.follow_interval_s if follows else None
-        )
-        self._mismatch_reported = False
-        try:
-            self._owner.run(lambda: self._load(reencode=config.on_encoder_change == "reencode"))
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may open the same store."""
-        return self._store.shared
-
-    # --- changes -------------------------------------------------------------------------------
+class RouteEditor(Committer):
+    """Changes routes and fits, in the store and then in the index. Arguments as for :class:`Committer`."""
 
     def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:
         """Add routes, or replace those that differ, all in one revision."""
@@ -89,7 +39,7 @@ class RouteEditor:
         for route in routes:
             if by_name.setdefault(route.name, route) is not route:
                 raise ConfigurationError(f"two of the routes are named {route.name!r}")
-        encoded = self._encode_routes(list(by_name.values()))
+        encoded = self.encode_routes(list(by_name.values()))
 
         def plan() -> tuple[Change | None, int]:
             for name in by_name:
@@ -97,6 +47,22 @@ class RouteEditor:
                     raise RouteExistsError(name)
             new = tuple(each for each in encoded if not self._holds(each.route))
             return (PutRoutes(new) if new else None), sum(len(each.vectors) for each in new)
+
+        return self._commit(plan)
+
+    def replace_routes(self, routes: Iterable[Route], *, seen: int) -> Receipt:
+        """Put changed routes in the place of those that were read when ``RouteIndex.edits`` was ``seen``.
+
+        Raises:
+            ConfigurationError: Utterances were changed since; theirs would be lost.
+        """
+        self._require_usable()
+        encoded = tuple(self.encode_routes(list(routes)))
+
+        def plan() -> tuple[Change | None, int]:
+            if self._index.edits != seen:
+                raise ConfigurationError("the routes were changed meanwhile: start over")
+            return (PutRoutes(encoded) if encoded else None), sum(len(each.vectors) for each in encoded)
 
         return self._commit(plan)
 
@@ -155,111 +121,69 @@ class RouteEditor:
 
         return self._commit(plan)
 
-    def close(self) -> None:
-        """Finish what was handed in, then let go of the store."""
-        if os.getpid() == self._pid:
-            self._owner.close()
-            self._store.close()
+    # --- fits ----------------------------------------------------------------------------------
 
-    # --- commit and apply ----------------------------------------------------------------------
+    def push_fit(self, fit: Fit, thresholds: Mapping[str, float | None], *, seen: int) -> tuple[Receipt, bool]:
+        """Put a fit in force, in one revision with the thresholds that belong to it.
 
-    def _require_usable(self) -> None:
-        """Check, before anything is encoded, that the store can be reached at all."""
-        if os.getpid() != self._pid:
-            raise RouterClosedError(
-                f"this router belongs to process {self._pid} and cannot be changed in its forked child: "
-                "open one in the child"
+        Args:
+            fit: What was learned.
+            thresholds: By route; those of routes that are gone are passed over.
+            seen: ``RouteIndex.edits`` as it was when the utterances were read.
+
+        Returns:
+            The receipt, and whether the fit is fresh: whether the utterances are still those.
+        """
+
+        def plan() -> tuple[Change | None, int]:
+            fresh = self._index.edits == seen
+            new = {name: value for name, value in thresholds.items() if name in self._index}
+            before = {name: self._index.route(name).threshold for name in new}
+            pushed = replace(fit, fresh=fresh, replaced=before)
+            return SetFits((*self._index.fits, pushed)[-MAX_FITS:], new), len(new)
+
+        return self._commit(plan), self._index.edits == seen
+
+    def renew_head(self, stale: Head, fit: Fit, *, seen: int) -> bool:
+        """Put a head in the place of one that the routes have left behind, if both are still as they were.
+
+        Returns:
+            Whether it was done; if not, the routes or the fits have changed since.
+        """
+        done: list[bool] = []
+
+        def plan() -> tuple[Change | None, int]:
+            fits = self._index.fits
+            left = [each.head is stale and not each.fresh for each in fits]
+            done.append(self._index.edits == seen and any(left))
+            renewed = tuple(
+                replace(each, head=fit.head, fresh=True, details=fit.details if each.kind == "head" else each.details)
+                if is_left
+                else each
+                for each, is_left in zip(fits, left, strict=True)
             )
-        self._owner.require_open()
+            return (SetFits(renewed) if done[-1] else None), 0
 
-    def _commit(self, plan: Plan) -> Receipt:
-        self._require_usable()
-        return self._owner.run(lambda: self._write(plan))
+        self._commit(plan)
+        return done[-1]
 
-    def _write(self, plan: Plan) -> Receipt:
-        planned: list[tuple[Change | None, int]] = []
+    def pop_fit(self) -> Receipt:
+        """Take the newest fit back, with the thresholds that it replaced."""
 
-        def prepare(missed: Feed) -> Change | None:
-            self._absorb(missed)
-            planned.append(plan())
-            return planned[0][0]
+        def plan() -> tuple[Change | None, int]:
+            if not self._index.fits:
+                raise ConfigurationError("there is no fit to take back")
+            *rest, last = self._index.fits
+            thresholds = {name: value for name, value in last.replaced.items() if name in self._index}
+            return SetFits(tuple(rest), thresholds), len(thresholds)
 
-        revision = self._store.commit(self._index.revision, self._encoder.fingerprint, prepare)
-        change, changed = planned[0]
-        if change is not None:
-            self._index.apply([change], revision)
-        return Receipt(revision=revision, changed=changed)
+        return self._commit(plan)
 
-    def _absorb(self, feed: Feed) -> None:
-        """Apply what other processes committed."""
-        if self._is_foreign(feed):
-            raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
-        self._index.apply(feed.changes, feed.revision)
+    def restore_fits(self, fits: tuple[Fit, ...]) -> None:
+        """Put back fits that were taken along with these routes from another router."""
+        self._commit(lambda: (SetFits(fits), 0))
 
-    def _follow(self) -> None:
-        if not self._store.changed():
-            return
-        feed = self._store.read(self._index.revision)
-        if self._is_foreign(feed):
-            if not self._mismatch_reported:
-                self._mismatch_reported = True
-                logger.error(
-                    "the store was re-encoded by %r; its changes no longer reach this router", feed.fingerprint
-                )
-            return
-        self._index.apply(feed.changes, feed.revision)
-
-    def _is_foreign(self, feed: Feed) -> bool:
-        return feed.fingerprint not in (None, self._encoder.fingerprint)
-
-    # --- loading -------------------------------------------------------------------------------
-
-    def _load(self, *, reencode: bool) -> None:
-        """Read everything. In the owner's thread, so that nothing is followed before it is known."""
-        feed = self._store.read(0)
-        if self._is_foreign(feed):
-            if not reencode:
-                raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
-            feed = self._reencode(feed)
-        self._require_dim(feed)
-        self._index.apply(feed.changes, feed.revision)
-
-    def _require_dim(self, feed: Feed) -> None:
-        """Check that an encoder of the same name gives vectors of the same length."""
-        for change in feed.changes:
-            for encoded in change.routes if isinstance(change, PutRoutes) else ():
-                if encoded.vectors.shape[1] != self._encoder.dim:
-                    raise EncoderError(
-                        f"the stored vectors have {encoded.vectors.shape[1]} numbers, this encoder gives "
-                        f"{self._encoder.dim}, and both call themselves {self._encoder.fingerprint!r}: "
-                        "give different encoders different fingerprints"
-                    )
-
-    def _reencode(self, feed: Feed) -> Feed:
-        """Encode all stored texts with the present encoder and store the vectors."""
-        routes = [
-            encoded.route for change in feed.changes if isinstance(change, PutRoutes) for encoded in change.routes
-        ]
-        change = PutRoutes(tuple(self._encode_routes(routes)), reset=True)
-
-        def prepare(missed: Feed) -> Change | None:
-            # Changed meanwhile: leave it as it is now and start over.
-            return change if missed.revision == feed.revision else None
-
-        self._store.commit(feed.revision, self._encoder.fingerprint, prepare)
-        newest = self._store.read(0)
-        return self._reencode(newest) if self._is_foreign(newest) else newest
-
-    # --- encoding ------------------------------------------------------------------------------
-
-    def _encode_routes(self, routes: list[Route]) -> list[EncodedRoute]:
-        """Routes with their vectors; utterances that the index has already are not encoded again."""
-        known = {route.name: self._index.vectors_of(route.name) for route in routes}
-        missing = [(route.name, text) for route in routes for text in route.utterances if text not in known[route.name]]
-        encoded = encode_texts(self._encoder, [text for _, text in missing])
-        for (name, text), vector in zip(missing, encoded, strict=True):
-            known[name][text] = vector
-        return [EncodedRoute(route, _stack(known[route.name], route)) for route in routes]
+    # --- checks --------------------------------------------------------------------------------
 
     def _holds(self, route: Route) -> bool:
         """Whether the index has just this route, so that there is nothing to replace."""
@@ -268,7 +192,3 @@ class RouteEditor:
     def _require(self, name: str) -> None:
         if name not in self._index:
             raise RouteNotFoundError(name, self._index.names())
-
-
-def _stack(vectors: Mapping[str, Vectors], route: Route) -> Vectors:
-    return np.stack([vectors[text] for text in route.utterances])

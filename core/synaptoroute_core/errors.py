@@ -174,3 +174,10 @@ class EncoderMismatchError(EncoderError):
 
 class StorageError(SynaptoRouteError):
     """The store could not be read or written; what was being changed is as it was before."""
+
+
+def missing_extra(extra: str, error: ModuleNotFoundError) -> ImportError:
+    """The error to raise in place of ``error``, with the command that installs the extra."""
+    return ImportError(
+        f"{error.name or error} is not installed: pip install 'synaptoroute-integrations[{extra}]'", name=error.name
+    )

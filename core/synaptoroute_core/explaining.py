@@ -51,6 +51,11 @@ def _advise(decision: Decision, min_margin: float) -> str:
     surplus = decision.score - decision.threshold
     places = _places(surplus)
     short = f"{best.route} scores {decision.score:.{places}f} and needs {decision.threshold:.{places}f}"
+    if decision.reason == "low_confidence":
+        return (
+            f"The fitted head gives {best.route} a probability of {decision.score:.{places}f} and it needs "
+            f"{decision.threshold:.{places}f}. If it belongs there, add it to the route as an utterance and fit again."
+        )
     if decision.reason == "below_threshold":
         return (
             f"{short}: {-surplus:.{places}f} too little. If it belongs there, add it to the "

@@ -23,9 +23,11 @@ from synaptoroute_core.changes import (
     DropUtterances,
     EncodedRoute,
     PutRoutes,
+    SetFits,
     SetThresholds,
     Vectors,
 )
+from synaptoroute_core.fits import Fit, FittedRule, rule_of
 from synaptoroute_core.scoring import centre_of
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import utterance_key
@@ -69,6 +71,8 @@ class RouteIndex:
         self.revision = 0
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
+        self._fits: tuple[Fit, ...] = ()
+        self._edits = 0
         self._new_matrix(FIRST_CAPACITY)
         self._stale: set[str] = set()  # routes that changed since the last snapshot
         self._last: Snapshot | None = None  # the newest one compiled, perhaps out of date
@@ -91,6 +95,16 @@ class RouteIndex:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """What was learned, the newest last."""
+        return self._fits
+
+    @property
+    def edits(self) -> int:
+        """Counts changes of utterances; see :attr:`Snapshot.edits`."""
+        return self._edits
 
     @property
     def utterance_count(self) -> int:
@@ -141,6 +155,12 @@ class RouteIndex:
             self._current = None
 
     def _apply(self, change: Change) -> None:
+        if isinstance(change, SetThresholds | SetFits):
+            self._set_thresholds(change.thresholds)
+            self._fits = change.fits if isinstance(change, SetFits) else self._fits
+            return
+        self._edits += 1
+        self._fits = tuple(replace(fit, fresh=False) for fit in self._fits)
         match change:
             case PutRoutes(routes=routes, reset=reset):
                 self._put(routes, reset=reset)
@@ -151,8 +171,6 @@ class RouteIndex:
                 self._append(name, texts, vectors)
             case DropUtterances(name=name, texts=texts):
                 self._remove(name, texts)
-            case SetThresholds(thresholds=thresholds):
-                self._set_thresholds(thresholds)
 
     def _put(self, routes: Iterable[EncodedRoute], *, reset: bool) -> None:
         if reset:
@@ -250,8 +268,13 @@ class RouteIndex:
         self._stale = set()
         # As many routes as before and no unknown name among the changed ones: the same routes.
         if last is None or len(last.names) != len(self._entries) or not stale <= last.positions.keys():
-            return self._rebuild()
-        return self._patch(last, sorted(last.positions[name] for name in stale))
+            compiled = self._rebuild()
+        else:
+            compiled = self._patch(last, sorted(last.positions[name] for name in stale))
+        rule = rule_of(self._fits)
+        if rule.head is not None and not rule.head.covers(compiled.names, self.dim):
+            rule = FittedRule()  # a store that others wrote to may hold anything
+        return replace(compiled, rule=rule, edits=self._edits)
 
     def _rebuild(self) -> Snapshot:
         """A snapshot from all routes: when routes came or went, or rows moved."""

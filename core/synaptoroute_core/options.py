@@ -19,7 +19,8 @@ class RouteOptions:
 
     Attributes:
         allowed: Route names to choose from, or what :meth:`AdaptiveRouter.choices` made.
-        threshold: Least score, -1 to 1, in the place of the router's and of every route's own.
+        threshold: Least score, -1 to 1, in the place of the router's and of every route's own. Where a fitted
+            head decides, a score is a probability.
         min_margin: Least lead over the second best, 0 to 2.
         max_candidates: How many candidates to list, at least 1.
 
@@ -55,7 +56,7 @@ def policy_of(policy: Policy, options: RouteOptions) -> Policy:
     return replace(
         policy,
         override=options.threshold,
-        min_margin=policy.min_margin if options.min_margin is None else options.min_margin,
+        override_margin=options.min_margin,
         max_candidates=policy.max_candidates if options.max_candidates is None else options.max_candidates,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,13 +15,16 @@ from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, resolve_encoder
 from synaptoroute_core.files import load_routes, save_routes
+from synaptoroute_core.fits import Fit
+from synaptoroute_core.improving import Improving
 from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.refitting import Refitter
 from synaptoroute_core.serving import QueryService
 from synaptoroute_core.storage import MEMORY, Store
 from synaptoroute_core.types import Route, RouterStats
 
 
-class AdaptiveRouter(Asking, Changing, Closing):
+class AdaptiveRouter(Asking, Changing, Improving, Closing):
     """Chooses a route for a text, or abstains. For any number of threads and event loops.
 
     Every method that blocks has an awaitable twin whose name begins with ``a``; both run the same
@@ -55,11 +58,15 @@ class AdaptiveRouter(Asking, Changing, Closing):
         self._index = RouteIndex(self._encoder.dim)
         self._service = QueryService(self._encoder, self._index, self._config)
         self._editor = RouteEditor(store, self._index, self._encoder, self._config)
-        self._finalizer = weakref.finalize(self, _close_forgotten, self._service, self._editor)
+        # A weak method: a thread that holds the router would keep it from being collected.
+        refit = weakref.WeakMethod(self._refit)
+        self._refitter = Refitter(lambda stopping: _refit_if_alive(refit, stopping))
+        self._finalizer = weakref.finalize(self, _close_forgotten, self._service, self._editor, self._refitter)
         try:
             given = require_routes(routes)
             if given:
                 self._editor.put_routes(given, overwrite=True)
+            self._refit_soon()
         except BaseException:
             self.close()
             raise
@@ -124,10 +131,11 @@ class AdaptiveRouter(Asking, Changing, Closing):
 
         A router in memory carries its routes, which are encoded again; one with a store, the store.
         """
+        arguments = {"encoder": self._encoder, "config": self._config}
         if not self._editor.shared:
-            return _reopen, (type(self), tuple(self.routes.values()), self._encoder, MEMORY, self._config)
+            return _reopen, (type(self), {**arguments, "routes": tuple(self.routes.values())}, self._index.fits)
         store = str(Path(self._store).absolute()) if isinstance(self._store, str | Path) else self._store
-        return _reopen, (type(self), (), self._encoder, store, self._config)
+        return _reopen, (type(self), {**arguments, "store": store}, ())
 
     def __repr__(self) -> str:
         return (
@@ -143,6 +151,7 @@ class AdaptiveRouter(Asking, Changing, Closing):
         Harmless when repeated. Queries and changes then raise :class:`RouterClosedError`.
         """
         self._finalizer.detach()
+        self._refitter.close(self._config.drain_timeout_s)
         self._service.close()
         self._editor.close()
 
@@ -166,18 +175,22 @@ class _RoutesView(Mapping[str, Route]):
         return f"<{len(self)} routes: {', '.join(self)}>"
 
 
-def _reopen(
-    kind: type[AdaptiveRouter],
-    routes: tuple[Route, ...],
-    encoder: Encoder,
-    store: Store | str | Path,
-    config: RouterConfig,
-) -> AdaptiveRouter:
-    return kind(routes, encoder=encoder, store=store, config=config)
+def _reopen(kind: type[AdaptiveRouter], arguments: dict[str, Any], fits: tuple[Fit, ...]) -> AdaptiveRouter:
+    router = kind(**arguments)
+    if fits:
+        router._editor.restore_fits(fits)  # noqa: SLF001  # its own module
+    return router
 
 
-def _close_forgotten(service: QueryService, editor: RouteEditor) -> None:
+def _refit_if_alive(refit: weakref.WeakMethod[Any], stopping: Callable[[], bool]) -> None:
+    method = refit()
+    if method is not None:
+        method(stopping)
+
+
+def _close_forgotten(service: QueryService, editor: RouteEditor, refitter: Refitter) -> None:
     """Close the parts of a router that nobody closed: its threads would keep them for ever."""
+    refitter.close(0.0)
     service.close()
     editor.close()
     warnings.warn("an AdaptiveRouter was not closed: use it in a with statement", ResourceWarning, stacklevel=2)

@@ -16,12 +16,14 @@ would let one wordy route crowd out another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synaptoroute_core.changes import Vectors
+from synaptoroute_core.head import Head
+from synaptoroute_core.lexical import LexicalRow
 from synaptoroute_core.snapshot import Snapshot
 
 CENTRE_TRUST = 0.7
@@ -38,10 +40,14 @@ class Scored:
     Attributes:
         routes: Score of each route of the snapshot: shape (routes,).
         utterances: Cosine of each utterance, in the order of ``Snapshot.order``: shape (utterances,).
+        logits: The fitted head's, of each route: shape (routes,), float64; None without a head.
+        letters: The query's, as the head reads them; None without a head.
     """
 
     routes: NDArray[np.float32]
     utterances: NDArray[np.float32]
+    logits: NDArray[np.float64] | None = None
+    letters: LexicalRow | None = None
 
 
 def score_routes(snapshot: Snapshot, query: Vectors) -> Scored:
@@ -65,6 +71,12 @@ def score_each(snapshot: Snapshot, queries: Vectors) -> list[Scored]:
         stop = start + BLOCK_ROWS
         np.vecdot(snapshot.matrix[start:stop], each, out=products[:, start:stop])
     return [Scored(*one) for one in zip(*_by_route(snapshot, products), strict=True)]
+
+
+def add_logits(scored: Scored, head: Head, text: str, query: Vectors) -> Scored:
+    """The same with what a fitted head says of the query: its text, and its vector of shape (dim,)."""
+    letters = head.read(text)
+    return replace(scored, logits=head.logits(query, letters, scored.routes), letters=letters)
 
 
 def _by_route(snapshot: Snapshot, products: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

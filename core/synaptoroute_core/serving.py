@@ -30,10 +30,13 @@ from synaptoroute_core.errors import (
 from synaptoroute_core.explaining import explain_decision
 from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions, policy_of
-from synaptoroute_core.scoring import score_each, score_routes
+from synaptoroute_core.scoring import add_logits, score_each, score_routes
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.types import Decision, Explanation, Route, RouterStats
+
+DECIDED_AT_ONCE = 256
+"""Texts whose scores are made together: with 50,000 utterances, they take 50 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ class QueryService:
         self._index = index
         self._max_text_chars = config.max_text_chars
         self._drain_timeout_s = config.drain_timeout_s
-        self._policy = Policy(
+        self.policy = Policy(
             threshold=config.threshold,
             min_margin=config.min_margin,
+            min_confidence=config.min_confidence,
             max_candidates=config.max_candidates,
             noise=noise_of(encoder),
         )
@@ -143,10 +147,49 @@ class QueryService:
         vector = self._vectors([query])[query.text]
         if isinstance(vector, EncoderError):
             raise vector
-        policy = policy_of(self._policy, query.options)
+        policy = policy_of(self.policy, query.options)
+        margin = policy.min_margin if policy.override_margin is None else policy.override_margin
         snapshot, names = among(query.options.allowed, self._index.snapshot())
         scored = score_routes(snapshot, vector)
-        return explain_decision(decide(snapshot, scored, policy, names), snapshot, scored, policy.min_margin)
+        if snapshot.rule.head is not None:
+            scored = add_logits(scored, snapshot.rule.head, query.text, vector)
+        return explain_decision(decide(snapshot, scored, policy, names), snapshot, scored, margin)
+
+    def decide_all(
+        self, texts: Sequence[str], snapshot: Snapshot, vectors: Mapping[str, Vectors] | None = None
+    ) -> list[Decision]:
+        """Decisions on many texts at one version of the routes, in this thread and beside the queue.
+
+        Args:
+            texts: The texts.
+            snapshot: The routes.
+            vectors: The texts' vectors, if they are at hand.
+
+        Raises:
+            EncoderError: A text could not be encoded.
+        """
+        self.batcher.require_usable()
+        known = dict(zip(texts, self.encode(texts, label="routing"), strict=True)) if vectors is None else vectors
+        queries = [Query(text, vector=known[text]) for text in texts]
+        decisions: list[Decision] = []
+        for start in range(0, len(queries), DECIDED_AT_ONCE):
+            part = queries[start : start + DECIDED_AT_ONCE]
+            for outcome in self._decide(part, [None] * len(part), {}, snapshot):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                decisions.append(outcome)
+        return decisions
+
+    def encode(self, texts: Sequence[str], *, label: str = "encoding") -> Vectors:
+        """Vectors of texts, shape (texts, dim); those that are cached are not encoded again.
+
+        Raises:
+            EncoderError: A text could not be encoded.
+        """
+        known = {text: vector for text in texts if (vector := self.cache.vector(text)) is not None}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        known |= zip(missing, encode_texts(self._encoder, missing, label=label, threads=processors()), strict=True)
+        return np.stack([known[text] for text in texts]) if texts else np.empty((0, self._encoder.dim), np.float32)
 
     def choices(self, names: Iterable[str], extra: Iterable[Route]) -> Choices:
         """Some of the routes and others that are not stored; texts whose vectors are cached are not encoded.
@@ -203,10 +246,8 @@ class QueryService:
     def _compiled(self, routes: Sequence[Route]) -> Snapshot:
         """A snapshot of nothing but these routes."""
         texts = list(dict.fromkeys(text for route in routes for text in route.utterances))
-        known = {text: vector for text in texts if (vector := self.cache.vector(text)) is not None}
-        missing = [text for text in texts if text not in known]
-        for text, vector in zip(missing, encode_texts(self._encoder, missing, label="encoding choices"), strict=True):
-            known[text] = vector
+        known = dict(zip(texts, self.encode(texts, label="encoding choices"), strict=True))
+        for text, vector in known.items():
             self.cache.remember(text, vector)
         index = RouteIndex(self._encoder.dim)
         encoded = (EncodedRoute(route, np.stack([known[text] for text in route.utterances])) for route in routes)
@@ -237,12 +278,16 @@ class QueryService:
         """Decisions on queries that choose from the same routes."""
         rows = [vectors[query.text] if query.vector is None else query.vector for query in queries]
         usable = [row for row in rows if not isinstance(row, EncoderError)]
+        head = snapshot.rule.head
         scored = iter(score_each(snapshot, np.stack(usable)) if usable else ())
         for query, names, row in zip(queries, allowed, rows, strict=True):
             if isinstance(row, EncoderError):
                 yield row
                 continue
-            decision = decide(snapshot, next(scored), policy_of(self._policy, query.options), names)
+            found = next(scored)
+            if head is not None:
+                found = add_logits(found, head, query.text, row)
+            decision = decide(snapshot, found, policy_of(self.policy, query.options), names)
             if query.vector is None:  # a caller's vector is believed for this caller alone
                 self.cache.remember(query.text, row, query.options, decision)
             yield decision

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synaptoroute_core.changes import Vectors
+from synaptoroute_core.fits import FittedRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Snapshot:
         starts: Where each route's part of ``order`` begins: shape (routes,).
         centres: Each route's centre row: shape (routes,).
         nearest_weights: Weight of the nearest utterance in each route's score: shape (routes,).
+        rule: What was learned of these routes and holds.
+        edits: How often utterances had been changed since the index was made: equal numbers, equal utterances.
     """
 
     revision: int
@@ -41,6 +44,8 @@ class Snapshot:
     starts: NDArray[np.intp]
     centres: NDArray[np.intp]
     nearest_weights: NDArray[np.float32]
+    rule: FittedRule = FittedRule()  # noqa: RUF009  # a tuple: nothing in it changes
+    edits: int = 0
 
     def rows_of(self, position: int) -> NDArray[np.intp]:
         """Rows of the utterances of the route at ``position``, in the order they were added."""

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from synaptoroute_core.errors import ConfigurationError, SynaptoRouteError, shorten
-from synaptoroute_core.text import clean_utterance, replace_surrogates, utterance_key
+from synaptoroute_core.errors import (
+    ConfigurationError,
+    InvalidTextError,
+    RouteNotFoundError,
+    SynaptoRouteError,
+    shorten,
+)
+from synaptoroute_core.text import clean_query, clean_utterance, replace_surrogates, utterance_key
 
 Example: TypeAlias = tuple[str, str | None]
 """A labelled text: the text and the name of its route, or None if it belongs to none of them."""
@@ -21,6 +27,7 @@ Score: TypeAlias = Annotated[float, Field(strict=True, ge=-1.0, le=1.0, allow_in
 
 ROUTE_NAME = re.compile(r"[\w.\-]{1,128}")
 MAX_METADATA_BYTES = 16_384
+PAIR = 2
 NUMBERS = (int, float, np.integer, np.floating)
 
 
@@ -176,6 +183,31 @@ class Route(FrozenModel):
     def __hash__(self) -> int:
         """Equal routes hash alike; their metadata, which cannot be hashed, need not take part."""
         return hash((self.name, self.utterances, self.description, self.threshold))
+
+
+def checked_examples(examples: Iterable[Example], names: Iterable[str]) -> list[Example]:
+    """Labelled texts as a list, each of them usable.
+
+    Raises:
+        ConfigurationError: There is something else than pairs of a text and a label among them.
+        RouteNotFoundError: A label is none of ``names``.
+        InvalidTextError: A text is not a string, or is blank.
+    """
+    if isinstance(examples, str | bytes | Mapping) or not isinstance(examples, Iterable):
+        raise ConfigurationError(f"examples must be pairs of a text and a route's name, got {shorten(examples)}")
+    known = dict.fromkeys(names)
+    checked: list[Example] = []
+    for number, pair in enumerate(examples):
+        if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != PAIR:
+            raise ConfigurationError(f"examples[{number}] = {shorten(pair)}: give a text and a route's name, or None")
+        text, label = pair
+        if label is not None and (not isinstance(label, str) or label not in known):
+            raise RouteNotFoundError(label, known)
+        try:
+            checked.append((clean_query(text), label))
+        except InvalidTextError as error:
+            raise InvalidTextError(f"examples[{number}]: {error}") from None
+    return checked
 
 
 class Candidate(FrozenModel):

@@ -4,7 +4,8 @@ Exit codes, for scripts:
 
 ====  =====================================================================================
 0     done; for ``route``: every text was sent to a route
-1     ``route`` only: at least one text was not, because the router abstained
+1     ``route``: at least one text was not, because the router abstained; ``audit``: something was
+      found that is as severe as ``--fail-on``
 2     the input or the call is not right: a file, a text, a name, an option
 3     the store or the model failed
 130   interrupted (Ctrl-C)

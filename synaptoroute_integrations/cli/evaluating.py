@@ -43,7 +43,20 @@ def evaluate(
     min_margin: MinMargin = None,
     encoder: EncoderName = None,
     reencode: Reencode = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="REPORT", help="Keep the report in this file, as JSON.")
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="REPORT", help="Compare with the report of an earlier run, which was saved."),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", metavar="X", help="What an LLM call costs, in any currency.")
+    ] = None,
     as_json: Json = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", metavar=NO_VALUE, help="Write the report as Markdown.")
+    ] = False,
 ) -> None:
     """Route labelled texts and compare with their labels.
 
@@ -53,19 +66,26 @@ def evaluate(
 
     Labels are names of routes. Characters that a name cannot hold become `_`, so `reverted card?` is
     the route `reverted_card_`; labels that would become the same name are refused.
-    """
-    from synaptoroute_integrations.cli.output import show_note, write_json
-    from synaptoroute_integrations.cli.reports import print_report
-    from synaptoroute_integrations.cli.sources import Source
-    from synaptoroute_integrations.cli.trials import load_trial
 
+    To see what a change does, `--save` a report before it and `--compare` with that after it: the texts
+    that are decided otherwise are listed, with what each costs. With `--json`, the comparison is the key
+    `comparison` of the report.
+    """
+    from synaptoroute_integrations.cli.output import show_note
+    from synaptoroute_integrations.cli.reports import form_of, show_report
+    from synaptoroute_integrations.cli.sources import Source
+    from synaptoroute_integrations.cli.trials import check_plan, load_earlier, load_trial, save_report
+
+    form = form_of(as_json=as_json, as_markdown=as_markdown)
+    check_plan(save, price)
     source = Source(db, routes, encoder, threshold, min_margin, reencode)
     trial = load_trial(source, test=test, train=train, ood=ood, limit=limit, seed=seed)
+    earlier = None if before is None else load_earlier(before, trial.examples)
     with trial.open(source) as router:
-        report = trial.run(router)
+        report = trial.run(router, price_per_call=price)
+        comparison = None if earlier is None else earlier.compare(report)
+        if save is not None:
+            save_report(save, report)
         for note in trial.notes(router):
             show_note(note)
-        if as_json:
-            write_json(report.model_dump(mode="json"))
-        else:
-            print_report(report, router, all_routes=all_routes)
+        show_report(report, comparison, router, form=form, all_routes=all_routes)

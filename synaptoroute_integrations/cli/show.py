@@ -13,8 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from synaptoroute_core import AdaptiveRouter, Decision, EvaluationReport, Example, RouterConfig, load_routes
-from synaptoroute_core.learning import evaluate_decisions
+from synaptoroute_core import (
+    AdaptiveRouter,
+    Decision,
+    EvaluationReport,
+    Example,
+    RouterConfig,
+    evaluate_decisions,
+    load_routes,
+)
 from synaptoroute_integrations.cli.decisions import name_outcome
 from synaptoroute_integrations.cli.output import counted, decimals, figures, percent, screen, styled
 from synaptoroute_integrations.examples import read_examples

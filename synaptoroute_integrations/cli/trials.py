@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision, EvaluationReport, Example, Route
+from synaptoroute_core import (
+    AdaptiveRouter,
+    ConfigurationError,
+    Decision,
+    EvaluationReport,
+    Example,
+    Route,
+    evaluate_decisions,
+)
 from synaptoroute_core.errors import RouteNotFoundError
-from synaptoroute_core.learning import evaluate_decisions
+from synaptoroute_core.learning.evaluation.comparing import check_amount, require_same
 from synaptoroute_core.text import utterance_key
 from synaptoroute_integrations.cli.sources import Source, require_source
 from synaptoroute_integrations.examples import (
@@ -45,8 +54,12 @@ class Trial:
         """The router to evaluate."""
         return source.open() if self.routes is None else source.open_memory(self.routes)
 
-    def run(self, router: AdaptiveRouter) -> EvaluationReport:
-        """Route the examples, with a progress bar on a terminal if they are many, and compare.
+    def run(self, router: AdaptiveRouter, *, price_per_call: float | None = None) -> EvaluationReport:
+        """Route the examples, with a progress bar on a terminal if they are many, and compare with their labels.
+
+        Args:
+            router: The router.
+            price_per_call: What an LLM call costs; None = not known.
 
         Raises:
             ConfigurationError: A label is no route's name; the message says where it stands.
@@ -56,7 +69,10 @@ class Trial:
         for (_, label), place in zip(self.examples, self.places, strict=True):
             if label is not None and label not in known:
                 raise ConfigurationError(f"{place}: {RouteNotFoundError(label, names)}")
-        return evaluate_decisions(self.examples, route_all(router, [text for text, _ in self.examples]), names)
+        started = time.perf_counter()
+        decisions = route_all(router, [text for text, _ in self.examples])
+        seconds = time.perf_counter() - started
+        return evaluate_decisions(self.examples, decisions, names, seconds=seconds, price_per_call=price_per_call)
 
     def notes(self, router: AdaptiveRouter) -> list[str]:
         """What a reader of the figures should know of the data."""
@@ -109,3 +125,45 @@ def route_all(router: AdaptiveRouter, texts: Sequence[str]) -> list[Decision]:
             decisions += router.route_batch(chunk)
             bar.update(len(chunk))
     return decisions
+
+
+# --- reports that are kept -------------------------------------------------------------------------
+
+
+def check_plan(save: Path | None, price: float | None) -> None:
+    """Refuse at once what would fail after all texts are routed.
+
+    Raises:
+        ConfigurationError: The report cannot be saved there, or the price is no amount.
+    """
+    check_amount("--price", price)
+    if save is not None and (save.is_dir() or not save.parent.is_dir()):
+        raise ConfigurationError(f"cannot save the report as {save}: name a file in a folder that is there")
+
+
+def save_report(path: Path, report: EvaluationReport) -> None:
+    """Write a report for a later run to compare itself with.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    try:
+        path.write_text(report.to_json() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot save the report as {path}: {error.strerror or error}") from error
+
+
+def load_earlier(path: Path, examples: Sequence[Example]) -> EvaluationReport:
+    """Read the report of an earlier run on the same examples.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no report, or is one of other examples.
+    """
+    try:
+        report = EvaluationReport.from_json(path.read_bytes())
+        require_same(((row.text, row.expected) for row in report.rows), examples)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the report {path}: {error.strerror or error}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return report

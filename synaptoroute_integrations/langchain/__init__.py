@@ -8,7 +8,7 @@
 >>> step.router.close()
 """
 
-from synaptoroute_integrations.extras import missing_extra
+from synaptoroute_core.errors import missing_extra
 
 try:
     import langchain_core  # noqa: F401

@@ -12,9 +12,8 @@ from synaptoroute_core import ConfigurationError, Encoder, EncoderError, Invalid
 from synaptoroute_core.encoders import encode_texts, resolve_encoder, unit_rows
 from synaptoroute_core.encoders.base import DEFAULT_NOISE
 from synaptoroute_core.encoders.invariance import INVARIANT_BELOW, measure_movement
-from synaptoroute_core.errors import shorten
+from synaptoroute_core.errors import missing_extra, shorten
 from synaptoroute_core.text import clean_query
-from synaptoroute_integrations.extras import missing_extra
 
 try:
     from langchain_core.embeddings import Embeddings

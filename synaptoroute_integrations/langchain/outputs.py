@@ -13,7 +13,7 @@ from langchain_core.runnables.router import RouterInput as KeyedInput
 from pydantic import Field
 
 from synaptoroute_core import Decision
-from synaptoroute_integrations.extras import missing_extra
+from synaptoroute_core.errors import missing_extra
 from synaptoroute_integrations.langchain.running import BatchRunnable, Run
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 ``llama-index``; this package imports no other framework.
 """
 
-from synaptoroute_integrations.extras import missing_extra
+from synaptoroute_core.errors import missing_extra
 
 try:
     import llama_index.core  # noqa: F401  # to say what is missing before a module of ours fails on it

@@ -4,47 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judged import CASE, abstained, decided, evaluate, pairs_of
 
-from synaptoroute_core import (
-    AdaptiveRouter,
-    Candidate,
-    ConfigurationError,
-    Decision,
-    EvaluationReport,
-)
-from synaptoroute_core.learning import evaluate_decisions
-
-
-def decided(best, score, *, answered=True, confidence=None):
-    """A decision whose best candidate is ``best``, and which chooses it or not."""
-    return Decision(
-        route=best if answered else None,
-        reason="matched" if answered else "below_threshold",
-        score=score,
-        confidence=confidence,
-        candidates=(Candidate(route=best, score=score, utterance="x"),),
-    )
-
-
-def abstained(best, score):
-    return decided(best, score, answered=False)
-
-
-def evaluate(pairs, routes=("a", "b", "c")):
-    """Evaluate (label, decision) pairs; the texts are t1, t2, ..."""
-    examples = [(f"t{number}", label) for number, (label, _) in enumerate(pairs, start=1)]
-    return evaluate_decisions(examples, [decision for _, decision in pairs], routes)
-
-
-CASE = [
-    ("a", decided("a", 0.90)),  # right
-    ("a", decided("b", 0.80)),  # wrong route
-    ("b", decided("b", 0.70)),  # right
-    ("b", abstained("b", 0.40)),  # would have been right
-    (None, decided("a", 0.60)),  # out of scope, accepted
-    (None, abstained("a", 0.30)),  # out of scope, left alone
-    ("b", decided("a", 0.85)),  # wrong route
-]
+from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision, EvaluationReport, evaluate_decisions
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +111,36 @@ def test_confidence_is_the_sureness_where_there_is_one():
     assert evaluate(pairs).aurc == pytest.approx((0 / 1 + 1 / 2) / 2)
 
 
+def test_macro_figures_are_means_over_the_routes_that_texts_are_labelled_with(report):
+    """a and b of the case; c has no text, and no say."""
+    assert report.macro_precision == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert report.macro_recall == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert report.macro_f1 == pytest.approx(2 / 5)
+
+
+def test_a_route_that_is_never_chosen_counts_as_zero_in_the_macro_figures():
+    report = evaluate([("a", decided("a", 0.9)), ("b", abstained("b", 0.1))])
+    assert (report.macro_precision, report.macro_recall, report.macro_f1) == (0.5, 0.5, 0.5)
+
+
+def test_missed_are_the_in_scope_texts_left_unanswered_surest_first():
+    pairs = [
+        ("a", abstained("b", 0.2)),
+        (None, abstained("a", 0.9)),
+        ("b", abstained("b", 0.4)),
+        ("b", decided("b", 1.0)),
+    ]
+    found = [(each.text, each.expected, each.decision.score) for each in evaluate(pairs).missed]
+    assert found == [("t3", "b", 0.4), ("t1", "a", 0.2)]
+
+
+def test_rows_say_what_became_of_each_text_in_order(report):
+    found = [(row.text, row.expected, row.chosen, row.best, row.sureness) for row in report.rows]
+    assert found[3:5] == [("t4", "b", None, "b", 0.4), ("t5", None, "a", "a", 0.6)]
+    assert [row.text for row in report.rows] == [f"t{number}" for number in range(1, 8)]
+    assert [row.text for row in report.rows if row.wrong] == ["t2", "t5", "t7"]
+
+
 # --- edges -------------------------------------------------------------------------------------
 
 
@@ -192,16 +184,24 @@ def test_decisions_of_a_router_without_routes_are_the_least_sure():
     assert report.aurc == pytest.approx((0 / 1 + 1 / 2) / 2)
 
 
-def test_a_report_survives_json():
-    report = evaluate(CASE)
-    assert EvaluationReport.model_validate_json(report.model_dump_json()) == report
+def test_out_of_scope_texts_alone_leave_what_compares_them_undefined():
+    report = evaluate([(None, decided("a", 0.9))])
+    assert (report.auroc, report.fpr_at_95) == (None, None)
+    assert (report.macro_precision, report.macro_recall, report.macro_f1) == (None, None, None)
+
+
+def test_in_scope_texts_alone_leave_what_compares_them_undefined():
+    report = evaluate([("a", decided("a", 0.9))])
+    assert (report.auroc, report.fpr_at_95) == (None, None)
+
+
+def test_a_lone_surrogate_in_a_text_is_replaced_so_that_the_report_can_be_written():
+    report = evaluate_decisions([("half \ud83d a sign", "a")], [decided("b", 0.9)], ["a", "b"])
+    assert report.mistakes[0].text == report.rows[0].text == "half \ufffd a sign"
+    assert EvaluationReport.from_json(report.to_json().encode()) == report
 
 
 # --- against a plain model ---------------------------------------------------------------------
-
-labels = st.sampled_from(["a", "b", None])
-scores = st.integers(0, 12).map(lambda number: number / 16)  # few values, so that ties are common
-pairs_of = st.lists(st.tuples(labels, st.builds(decided, st.sampled_from("ab"), scores)), min_size=1, max_size=12)
 
 
 def coverage_by_threshold(pairs, error):
@@ -232,7 +232,7 @@ def test_no_figure_depends_on_the_order_of_the_examples(pairs, random):
     random.shuffle(shuffled)
     first, second = (
         evaluate_decisions([row[:2] for row in rows], [row[2] for row in rows], ("a", "b")).model_dump(
-            exclude={"confusions", "mistakes"}
+            exclude={"confusions", "mistakes", "missed", "rows"}
         )
         for rows in (examples, shuffled)
     )

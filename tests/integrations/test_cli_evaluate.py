@@ -1,15 +1,19 @@
 """``synaptoroute evaluate``."""
 
 import csv
+import itertools
 import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from synaptoroute_core import AdaptiveRouter, Route, RouterConfig, save_routes
+from synaptoroute_core import AdaptiveRouter, EvaluationReport, Route, RouterConfig, evaluate_decisions, save_routes
+from synaptoroute_core.learning.evaluation.comparing import ComparisonReport
 from synaptoroute_integrations.cli.commands import app
+from synaptoroute_integrations.cli.reports import print_report
 from synaptoroute_integrations.examples import limit_utterances
 
 TRAIN = [
@@ -57,11 +61,16 @@ def files(request, tmp_path):
     return {name: write(tmp_path / f"{name}.{suffix}", rows) for name, rows in sets.items()}
 
 
+def timeless(figures):
+    """A report without what differs from run to run."""
+    return {**figures, "latency": None}
+
+
 @pytest.fixture
 def expected(bundled):
     """What the engine says of the same routes and texts."""
     with AdaptiveRouter(ROUTES, encoder=bundled) as router:
-        return router.evaluate(EXAMPLES).model_dump(mode="json")
+        return timeless(router.evaluate(EXAMPLES).to_dict())
 
 
 def evaluate(*arguments):
@@ -71,7 +80,7 @@ def evaluate(*arguments):
 def report(*arguments):
     done = evaluate(*arguments, "--json")
     assert (done.exit_code, done.stdout.count("\n")) == (0, 1)
-    return json.loads(done.stdout)
+    return timeless(json.loads(done.stdout))
 
 
 def test_labelled_files_give_the_report_that_the_engine_gives(files, expected):
@@ -99,7 +108,29 @@ def test_people_are_shown_the_same_figures(files, expected):
     ]:
         assert f"{100 * share:.1f} % {meaning}" in shown
     assert f"{expected['aurc']:.4f} AURC" in shown
+    assert f"{expected['auroc']:.4f} AUROC" in shown
+    assert f"{100 * expected['macro_f1']:.1f} % macro F1" in shown
+    assert f"best threshold: {expected['at_error'][2]['calls_saved']} LLM call" in shown
+    assert re.search(r"\d ms for each text", shown)
     assert "6 texts, 3 of them out of scope, on 2 routes with 6 utterances" in shown
+
+
+def test_the_time_is_that_of_all_texts(files):
+    latency = json.loads(evaluate("--train", files["train"], "--test", files["test"], "--json").stdout)["latency"]
+    assert latency["queries"] == 4
+    assert latency["total_s"] > 0
+    assert latency["mean_ms"] == pytest.approx(250 * latency["total_s"])
+
+
+def test_figures_of_confidence_are_shown_where_there_is_confidence(bundled, capsys):
+    shown = []
+    with AdaptiveRouter(ROUTES, encoder=bundled) as router:
+        decisions = [router.route(text) for text, _ in EXAMPLES]
+        sure = [decision.model_copy(update={"confidence": 0.75}) for decision in decisions]
+        for answers in (decisions, sure):
+            print_report(evaluate_decisions(EXAMPLES, answers, list(router.routes)), router, all_routes=False)
+            shown.append(capsys.readouterr().out)
+    assert ["calibration error" in each for each in shown] == [False, True]
 
 
 def test_wrong_answers_are_shown_with_their_texts_as_they_are(files):
@@ -119,6 +150,108 @@ def test_the_reader_is_told_of_texts_that_are_not_used_or_flatter_the_figures(fi
     notes = evaluate("--train", files["train"], "--test", leaky, "--json").stderr
     assert "1 of the training texts belong to no route" in notes
     assert "1 of the test texts are utterances of a route too" in notes
+
+
+# --- before and after ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path):
+    sets = {"train": TRAIN, "test": TEST, "ood": OUTSIDE}
+    files = [(f"--{name}", write_jsonl(tmp_path / f"{name}.jsonl", rows)) for name, rows in sets.items()]
+    return [*itertools.chain(*files), "--min-margin", "0"]
+
+
+@pytest.fixture
+def saved(data, tmp_path):
+    """The report of a router that answers nothing."""
+    path = tmp_path / "before.json"
+    assert evaluate(*data, "--threshold", "1", "--save", str(path)).exit_code == 0
+    return path
+
+
+def test_a_saved_report_is_the_report(data, saved):
+    kept = EvaluationReport.from_json(saved.read_text("utf-8"))
+    assert timeless(kept.to_dict()) == report(*data, "--threshold", "1")
+
+
+def test_a_comparison_tells_what_a_change_costs(data, saved):
+    result = report(*data, "--threshold", "-1", "--compare", str(saved), "--price", "0.5")
+    comparison = result.pop("comparison")
+    assert timeless(EvaluationReport.model_validate(result).to_dict()) == result
+    assert (comparison["llm_calls"], comparison["money"], comparison["total"]) == (-6, -3.0, 6)
+    assert comparison["wrong_answers"] == len(result["mistakes"])
+    assert {flip["text"] for flip in comparison["flips"]} == {text for text, _ in EXAMPLES}
+
+
+def test_people_are_shown_what_is_decided_otherwise(data, saved):
+    done = evaluate(*data, "--threshold", "-1", "--compare", str(saved), "--price", "0.5")
+    shown = " ".join(done.stdout.partition("since the earlier report")[2].split())
+    assert "6 of 6 texts decided otherwise" in shown
+    assert "-6 LLM calls, -3.00 in money" in shown
+    assert "answered 0.0000 1.0000 +1.0000" in shown
+    assert "now answered abstained → refund_" in shown
+    assert re.search(
+        r"now wrong abstained → \w+, expected out of scope write me a \[bold\]poem\[/bold\] \[/red\]", shown
+    )
+
+
+def test_a_comparison_with_itself_shows_no_flips(data, saved):
+    done = evaluate(*data, "--threshold", "1", "--compare", str(saved), "--save", str(saved))
+    assert "0 of 6 texts decided otherwise" in " ".join(done.stdout.split())
+    assert "the worst first" not in done.stdout
+
+
+def test_markdown_is_that_of_the_reports(data, saved):
+    options = [*data, "--threshold", "-1", "--compare", str(saved)]
+    done = evaluate(*options, "--markdown")
+    result = report(*options)
+    comparison = ComparisonReport.model_validate(result.pop("comparison"))
+    parts = EvaluationReport.model_validate(result).to_markdown(), comparison.to_markdown()
+    lines = [line for line in "\n".join(parts).splitlines() if "mean ms" not in line]
+    assert len(lines) > 30
+    assert [line for line in lines if line not in done.stdout.splitlines()] == []
+    assert "\\[bold\\]poem" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--compare", "nowhere.json"], "cannot read the report nowhere.json: No such file"),
+        (["--compare", "NO_REPORT"], "no_report.json: EvaluationReport"),
+        (["--compare", "OTHER"], "other.json: the two reports are not of the same examples: 2 of 4"),
+        (["--save", "FOLDER/missing/x.json"], "name a file in a folder that is there"),
+        (["--save", "FOLDER"], "name a file in a folder that is there"),
+        (["--price", "-1"], "--price = -1.0: give a finite number"),
+        (["--price", "nan"], "--price = nan"),
+        (["--json", "--markdown"], "--json and --markdown exclude each other"),
+    ],
+)
+def test_what_cannot_be_compared_or_saved_is_refused_before_a_text_is_routed(
+    options, complaint, data, tmp_path, monkeypatch
+):
+    (tmp_path / "no_report.json").write_text("[1]", "utf-8")
+    other = write_jsonl(tmp_path / "other.jsonl", [*TEST[:2], ("x", "refund?"), ("y", None)])
+    assert evaluate(*data[:2], "--test", other, "--save", str(tmp_path / "other.json")).exit_code == 0
+    monkeypatch.setattr(AdaptiveRouter, "route_batch", None)
+    paths = {"NO_REPORT": str(tmp_path / "no_report.json"), "OTHER": str(tmp_path / "other.json")}
+    given = [paths.get(option, option.replace("FOLDER", str(tmp_path))) for option in options]
+    done = evaluate(*data[:4], *given)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert complaint in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_an_error_of_one_line(data, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    done = evaluate(*data, "--save", str(tmp_path / "x.json"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "x.json: No space left on device" in done.stderr
+
+
+# --- routes of many texts --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -157,7 +290,7 @@ def test_a_limit_draws_the_same_utterances_for_the_same_seed(many, bundled):
     routes = limit_utterances([Route(name, texts) for name, texts in by_route.items()], 2, seed=5)
     with AdaptiveRouter(routes, encoder=bundled, config=RouterConfig(threshold=0.75)) as router:
         examples = [(f"see {label}", label.replace(" ", "_")) for _, label in many["rows"][:30]]
-        assert router.evaluate(examples).model_dump(mode="json") == drawn
+        assert timeless(router.evaluate(examples).to_dict()) == drawn
 
 
 @pytest.mark.parametrize(

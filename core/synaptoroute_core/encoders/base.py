@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -98,8 +99,16 @@ def encode_each(encoder: Encoder, texts: Sequence[str]) -> list[Vectors | Encode
     return [_encode_alone(encoder, text) for text in texts]
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[str], *, label: str = "encoding utterances") -> Vectors:
+def encode_texts(
+    encoder: Encoder, texts: Sequence[str], *, label: str = "encoding utterances", threads: int = 1
+) -> Vectors:
     """Encode texts of which none may fail, with a progress bar on a terminal if they are many.
+
+    Args:
+        encoder: The encoder.
+        texts: The texts.
+        label: What the progress bar says.
+        threads: Chunks that are encoded at the same time.
 
     Returns:
         The vectors: shape (len(texts), dim).
@@ -108,11 +117,17 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], *, label: str = "encodi
         EncoderError: A text could not be encoded; the message names it.
     """
     vectors = np.empty((len(texts), encoder.dim), np.float32)
-    for start in _chunks(len(texts), label):
-        for row, vector in enumerate(encode_each(encoder, texts[start : start + CHUNK]), start=start):
-            if isinstance(vector, EncoderError):
-                raise vector
-            vectors[row] = vector
+    # Like lengths together, which encoders are fast with; only where they do not care who is beside whom.
+    ranking = sorted(range(len(texts)), key=lambda row: len(texts[row])) if threads > 1 else range(len(texts))
+    chunks = [ranking[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    with ThreadPoolExecutor(threads) as pool:
+        run = pool.map if threads > 1 else map
+        found = run(lambda rows: encode_each(encoder, [texts[row] for row in rows]), chunks)
+        for rows, encoded in zip(_shown(chunks, label), found, strict=True):
+            for row, vector in zip(rows, encoded, strict=True):
+                if isinstance(vector, EncoderError):
+                    raise vector
+                vectors[row] = vector
     return vectors
 
 
@@ -188,14 +203,14 @@ def _encode_alone(encoder: Encoder, text: str) -> Vectors | EncoderError:
     return vector
 
 
-def _chunks(count: int, label: str) -> Iterator[int]:
-    starts = range(0, count, CHUNK)
+def _shown(chunks: Sequence[Sequence[int]], label: str) -> Iterator[Sequence[int]]:
+    """The chunks, with a progress bar."""
     # disable=None: no bar where standard error is not a terminal.
-    bar = tqdm(total=count, desc=label, unit="text", leave=False, disable=None if len(starts) > 1 else True)
-    with bar:
-        for start in starts:
-            yield start
-            bar.update(min(CHUNK, count - start))
+    disable = None if len(chunks) > 1 else True
+    with tqdm(total=sum(map(len, chunks)), desc=label, unit="text", leave=False, disable=disable) as bar:
+        for rows in chunks:
+            yield rows
+            bar.update(len(rows))
 
 
 def _name(texts: Sequence[str]) -> str:

@@ -34,6 +34,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             committed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
         )""",
     ),
+    (
+        """CREATE TABLE heads (
+            digest TEXT PRIMARY KEY,
+            content BLOB NOT NULL
+        )""",
+        """CREATE TABLE fits (
+            position INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL CHECK (kind IN ('thresholds', 'head', 'calibration')),
+            threshold REAL,
+            head TEXT REFERENCES heads (digest),
+            fresh INTEGER NOT NULL CHECK (fresh IN (0, 1)),
+            replaced TEXT NOT NULL,
+            details TEXT NOT NULL
+        )""",
+    ),
 )
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from synaptoroute_core.changes import (
     EncodedRoute,
     Feed,
     PutRoutes,
+    SetFits,
     SetThresholds,
     Vectors,
 )
 from synaptoroute_core.errors import EncoderMismatchError, StorageError
+from synaptoroute_core.storage.fitting import FitTables
 from synaptoroute_core.storage.migrations import migrate, require_known
 from synaptoroute_core.types import Route
 
@@ -73,6 +75,7 @@ class SqliteStore:
             except BaseException:
                 self._connection.close()
                 raise
+        self._fits = FitTables(self._connection, self._path)
 
     def _prepare(self) -> None:
         """Set the file up; waits for other processes that do the same at this moment.
@@ -172,12 +175,14 @@ class SqliteStore:
         in_log = oldest - 1 <= since < newest and since > 0
         touched = self._touched(since) if in_log else None
         if touched is None:
-            return Feed(newest, encoder[0], (PutRoutes(self._encoded_routes(None, int(encoder[1])), reset=True),))
+            everything = PutRoutes(self._encoded_routes(None, int(encoder[1])), reset=True)
+            return Feed(newest, encoder[0], (everything, SetFits(self._fits.read())))
         names, dropped = touched
         routes = self._encoded_routes(names, int(encoder[1]))
         # One that was dropped and is there again is dropped too, so that it moves to the end here as well.
         gone = dropped | (names - {encoded.route.name for encoded in routes})
-        return Feed(newest, encoder[0], (DropRoutes(tuple(sorted(gone))), PutRoutes(routes)))
+        changes = DropRoutes(tuple(sorted(gone))), PutRoutes(routes), SetFits(self._fits.read())
+        return Feed(newest, encoder[0], changes)
 
     def _nothing(self) -> tuple[Change, ...]:
         """What leads to an empty store, which is all that a store without an encoder can be."""
@@ -264,6 +269,17 @@ class SqliteStore:
 
     def _write(self, change: Change) -> None:
         match change:
+            case SetThresholds(thresholds=thresholds):
+                self._set_thresholds(thresholds)
+            case SetFits(fits=fits, thresholds=thresholds):
+                self._fits.write(fits)
+                self._set_thresholds(thresholds)
+            case _:
+                self._fits.age()
+                self._write_utterances(change)
+
+    def _write_utterances(self, change: PutRoutes | DropRoutes | AddUtterances | DropUtterances) -> None:
+        match change:
             case PutRoutes(routes=routes, reset=reset):
                 if reset:
                     self._connection.execute("DELETE FROM routes")
@@ -278,10 +294,9 @@ class SqliteStore:
                     "DELETE FROM utterances WHERE text = ?2 AND route_id = (SELECT id FROM routes WHERE name = ?1)",
                     [(name, text) for text in texts],
                 )
-            case SetThresholds(thresholds=thresholds):
-                self._connection.executemany(
-                    "UPDATE routes SET threshold = ?2 WHERE name = ?1", list(thresholds.items())
-                )
+
+    def _set_thresholds(self, thresholds: Mapping[str, float | None]) -> None:
+        self._connection.executemany("UPDATE routes SET threshold = ?2 WHERE name = ?1", list(thresholds.items()))
 
     def _put(self, encoded: EncodedRoute) -> None:
         route = encoded.route
@@ -321,6 +336,8 @@ def _describe(change: Change) -> tuple[str, list[str]]:
             return "drop_utterances", [name]
         case SetThresholds(thresholds=thresholds):
             return "set_thresholds", list(thresholds)
+        case SetFits(thresholds=thresholds):
+            return "fit", list(thresholds)
 
 
 def _make_private(path: Path) -> None:

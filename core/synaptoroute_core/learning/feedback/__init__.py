@@ -1,0 +1,1 @@
+"""From the fallback's answers to a change of the routes."""

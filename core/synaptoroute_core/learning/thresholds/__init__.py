@@ -1,0 +1,1 @@
+"""Thresholds from labelled texts: the best ones, and ones with a promise."""
