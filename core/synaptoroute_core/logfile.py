@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from pathlib import Path
 from typing import Literal
 
 from synaptoroute_core.errors import StorageError
+from synaptoroute_core.sqlite_files import BUSY_TIMEOUT_S, make_private, set_up
 
 MEMORY = ":memory:"
-BUSY_TIMEOUT_S = 30.0
-RETRY_S = 0.01
 
 APPLICATION_ID = 0x53594E46
 """Marks the file as a feedback log: ``SYNF``. SQLite keeps it in the file's header for just that."""
@@ -49,10 +46,10 @@ def open_log(path: str) -> sqlite3.Connection:
         sqlite3.Error: It is no SQLite database, or cannot be written.
     """
     if path != MEMORY:
-        _make_private(Path(path))
+        make_private(Path(path), "feedback log")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection, path)
+        set_up(lambda: _prepare(connection, path))
     except BaseException:
         connection.close()
         raise
@@ -60,32 +57,26 @@ def open_log(path: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Check that the file is ours or empty, and set it up; waits for others that do so at this moment."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            _require_ours(connection, path)  # before anything is written to a file that may be another's
-            for pragma in PRAGMAS:
-                connection.execute(pragma)
-            _lay_out(connection)
-        except sqlite3.OperationalError as error:
-            # SQLite switches to its write-ahead log without regard to the busy timeout.
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() >= deadline:
-                raise
-            time.sleep(RETRY_S)
-        else:
-            return
+    """Check that the file is ours or empty, and set it up."""
+    _require_ours(connection, path)  # before anything is written to a file that may be another's
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+    _lay_out(connection)
 
 
 def _require_ours(connection: sqlite3.Connection, path: str) -> None:
-    application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+    connection.execute("BEGIN")  # one look: another process may be laying it out between two
+    try:
+        application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+        blank = _is_blank(connection)
+    finally:
+        connection.execute("ROLLBACK")
     if application == APPLICATION_ID and version > VERSION:
         raise StorageError(
             f"the feedback log {path} has layout {version}, this version of the library knows up to {VERSION}: "
             "upgrade the library"
         )
-    if application != APPLICATION_ID and not _is_blank(connection):
+    if application != APPLICATION_ID and not blank:
         raise StorageError(f"the database {path} is not a feedback log; give the log a file of its own")
 
 
@@ -111,12 +102,3 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
 def _pragma(connection: sqlite3.Connection, name: Literal["application_id", "user_version"]) -> int:
     statements = {"application_id": "PRAGMA application_id", "user_version": "PRAGMA user_version"}
     return int(connection.execute(statements[name]).fetchone()[0])
-
-
-def _make_private(path: Path) -> None:
-    """Make a new file that only its owner can read; SQLite gives its side files the same mode."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        hint = "it is a folder" if path.is_dir() else "does its folder exist, and may you write there?"
-        raise StorageError(f"cannot open the feedback log {path}: {error.strerror}; {hint}") from error

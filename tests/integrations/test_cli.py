@@ -205,7 +205,7 @@ def test_listing_and_removing_work_whichever_encoder_made_the_store(foreign_db):
     removal = ["remove", "refund", "--utterance", "refund me", "--db", foreign_db]
     assert CliRunner().invoke(app, removal).exit_code == 0
     store = SqliteStore(foreign_db)
-    (change,) = store.read(0).changes
+    change, _ = store.read(0).changes
     store.close()
     assert isinstance(change, PutRoutes)
     assert change.routes[0].route.utterances == ("money back",)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +24,7 @@ from synaptoroute_core.changes import (
     Vectors,
 )
 from synaptoroute_core.errors import EncoderMismatchError, StorageError
+from synaptoroute_core.sqlite_files import BUSY_TIMEOUT_S, make_private, set_up
 from synaptoroute_core.storage.fitting import FitTables
 from synaptoroute_core.storage.migrations import migrate, require_known
 from synaptoroute_core.types import Route
@@ -33,8 +32,6 @@ from synaptoroute_core.types import Route
 MEMORY = ":memory:"
 LOG_LENGTH = 10_000
 """Revisions kept in the log; who knows an older one gets everything anew."""
-BUSY_TIMEOUT_S = 30.0
-RETRY_S = 0.01
 RESET, DROP = "reset", "drop"
 VECTOR = np.dtype("<f4")
 UNIT_TOLERANCE = 1e-3
@@ -63,7 +60,7 @@ class SqliteStore:
         self.shared = self._path != MEMORY
         self._seen_version = -1
         if self.shared:
-            _make_private(Path(self._path))
+            make_private(Path(self._path), "database")
         with self._translated("open"):
             # The router calls from one thread of its own, which need not be the one that constructs.
             self._connection = sqlite3.connect(
@@ -71,32 +68,16 @@ class SqliteStore:
             )
             try:
                 require_known(self._connection, self._path)
-                self._prepare()
+                set_up(self._prepare)
             except BaseException:
                 self._connection.close()
                 raise
         self._fits = FitTables(self._connection, self._path)
 
     def _prepare(self) -> None:
-        """Set the file up; waits for other processes that do the same at this moment.
-
-        SQLite switches a file to its write-ahead log without regard to the busy timeout.
-        """
-        deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while True:
-            try:
-                for pragma in PRAGMAS:
-                    self._connection.execute(pragma)
-                migrate(self._connection)
-            except sqlite3.OperationalError as error:
-                # The last byte is the kind of error, the others say more of it.
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(RETRY_S)
-            else:
-                return
+        for pragma in PRAGMAS:
+            self._connection.execute(pragma)
+        migrate(self._connection)
 
     def __repr__(self) -> str:
         return f"SqliteStore({self._path!r})"
@@ -338,14 +319,3 @@ def _describe(change: Change) -> tuple[str, list[str]]:
             return "set_thresholds", list(thresholds)
         case SetFits(thresholds=thresholds):
             return "fit", list(thresholds)
-
-
-def _make_private(path: Path) -> None:
-    """Make a new file that only its owner can read; SQLite gives its side files the same mode."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        if isinstance(error, PermissionError) and path.is_file():
-            return  # SQLite opens a read-only file, and says so when it is written
-        hint = "it is a folder" if path.is_dir() else "does its folder exist, and may you write there?"
-        raise StorageError(f"cannot open the database {path}: {error.strerror}; {hint}") from error
