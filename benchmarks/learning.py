@@ -21,7 +21,7 @@ import harness
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE, _svg
+from plots import BLUE, GREEN, GREY, ORANGE, RED, STYLE, svg
 
 from synaptoroute_core import AdaptiveRouter, BundledEncoder, Decision, Encoder, Example, FeedbackLog
 
@@ -219,7 +219,7 @@ def picture(found: dict[str, Any]) -> str:
             axes.grid(axis="y")
         handles, labels = calls.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, columnspacing=1.6)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _curve(axes: Axes, name: str, blocks: list[dict[str, Any]], key: str) -> None:

@@ -48,7 +48,7 @@ def throughput(figures: Figures) -> str:
     """Queries a second over queries at a time; the floor of a crowd for comparison."""
     by_level = levels_of(figures)
     with plt.rc_context(STYLE):
-        figure, axes = _canvas(6.8, 3.8)
+        figure, axes = canvas(6.8, 3.8)
         for name, (colour, marker) in _series(by_level).items():
             known = [(int(level), at[name]) for level, at in by_level.items() if name in at]
             axes.plot(*zip(*known, strict=True), marker=marker, color=colour, label=_window(name), clip_on=False)
@@ -61,7 +61,7 @@ def throughput(figures: Figures) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid(axis="y")
         figure.legend(loc="outside upper center", ncols=3, fontsize=9, columnspacing=1.6)
-        return _svg(figure)
+        return svg(figure)
 
 
 def latency(figures: Figures) -> str:
@@ -69,7 +69,7 @@ def latency(figures: Figures) -> str:
     taken = figures["one_by_one"]["distribution_ms"]
     names = list(taken)[::-1]
     with plt.rc_context(STYLE):
-        figure, axes = _canvas(7.6, 1.3 + 0.42 * len(names))
+        figure, axes = canvas(7.6, 1.3 + 0.42 * len(names))
         for row, name in enumerate(names):
             low, quarter, median, upper, slow, high = np.percentile(taken[name], (1, 25, 50, 75, 95, 99))
             colour = _colour(name)
@@ -86,7 +86,7 @@ def latency(figures: Figures) -> str:
         axes.set_xlabel("milliseconds a query, one after another (log scale)")
         axes.grid(axis="x")
         _latency_legend(axes)
-        return _svg(figure)
+        return svg(figure)
 
 
 def cost(figures: Figures) -> str:
@@ -99,7 +99,7 @@ def cost(figures: Figures) -> str:
         ("product_all_threads_ms", "bare float32 product, all threads", ORANGE, "^", ":"),
     )
     with plt.rc_context(STYLE):
-        figure, axes = _canvas(6.8, 3.8)
+        figure, axes = canvas(6.8, 3.8)
         for key, label, colour, marker, style in lines:
             known = [(size, at[key]) for size, at in zip(sizes, by_size.values(), strict=True) if key in at]
             if known:
@@ -109,13 +109,14 @@ def cost(figures: Figures) -> str:
         axes.set(xlabel="utterances stored (log scale)", ylabel="milliseconds (log scale)")
         axes.grid()
         axes.legend(loc="upper left")
-        return _svg(figure)
+        return svg(figure)
 
 
 # --- parts -------------------------------------------------------------------------------------
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A picture of so many inches, in our style."""
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.14, h_pad=0.1)  # inches; a reader's font may be wider than ours
     return figure, axes
@@ -159,7 +160,7 @@ def _latency_legend(axes: Axes) -> None:
     axes.figure.legend(handles=handles, loc="outside upper right", ncols=4, fontsize=9, columnspacing=1.6)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """On white, which can be read on a dark page too; without a date, which would change with every run."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 import harness
-from plots import BLUE, GREEN, GREY, INK, ORANGE, STYLE, _canvas, _svg, plt
+from plots import BLUE, GREEN, GREY, INK, ORANGE, STYLE, canvas, plt, svg
 from quality_tasks import TASKS
 from report import DOCS, HERE, machine
 from tables import Figures, number, table
@@ -153,7 +153,7 @@ def risk_plot(curves: dict[str, list[list[float]]]) -> str:
         "semantic-router": (GREEN, ":"),
     }
     with plt.rc_context(STYLE):
-        figure, axes = _canvas(6.8, 4.0)
+        figure, axes = canvas(6.8, 4.0)
         for name, points in curves.items():
             colour, style = looks[name]
             label = CONTENDERS[name].replace("`", "")
@@ -167,7 +167,7 @@ def risk_plot(curves: dict[str, list[list[float]]]) -> str:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
         axes.legend(loc="upper left", bbox_to_anchor=(0.06, 1.0))
-        return _svg(figure)
+        return svg(figure)
 
 
 # --- page --------------------------------------------------------------------------------------

@@ -30,10 +30,17 @@ class EncodedRoute:
 
 @dataclass(frozen=True, slots=True)
 class PutRoutes:
-    """Add the routes, or replace those of the same name; ``reset`` first drops all there are."""
+    """Add the routes, or replace those of the same name.
+
+    Attributes:
+        routes: The routes.
+        reset: Whether all there are are dropped first.
+        settings_only: Whether the routes are there with the same utterances, so that what was learned still holds.
+    """
 
     routes: tuple[EncodedRoute, ...]
     reset: bool = False
+    settings_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,17 @@ class SetFits:
 
 
 Change: TypeAlias = PutRoutes | DropRoutes | AddUtterances | DropUtterances | SetThresholds | SetFits
+
+
+def moves_utterances(change: Change) -> bool:
+    """Whether the routes have other utterances afterwards, so that what was learned of them no longer holds."""
+    match change:
+        case PutRoutes(routes=routes, reset=reset, settings_only=settings_only):
+            return reset or (bool(routes) and not settings_only)
+        case DropRoutes(names=names):
+            return bool(names)
+        case _:
+            return isinstance(change, AddUtterances | DropUtterances)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class RouterConfig(FrozenModel):
     them a threshold of their own.
 
     Attributes:
-        threshold: Least score at which a route without a threshold of its own is chosen, -1 to 1.
+        threshold: Least score at which a route without a threshold of its own is chosen, -1 to 1, unless
+            ``fit_thresholds()`` or ``calibrate()`` set another.
         min_confidence: Least confidence at which a router with a fitted head answers, unless ``calibrate()`` set
             another; 0 to 1. The default is where a wrong answer undoes two right ones.
         min_margin: Least lead over the second best route; a smaller one is ``ambiguous``. Not used where a fitted

@@ -111,22 +111,21 @@ def stand(snapshot: Snapshot, scored: Scored, policy: Policy, eligible: NDArray[
         margin = policy.min_margin if margin is None else margin
         return Standing(scored.routes, margin, policy.noise, "below_threshold", "similarity")
     head = snapshot.rule.head
-    logits = scored.logits[eligible][None]
     judged = judge_sight(
         Sight(
-            logits=logits,
-            average=np.array([scored.logits.mean()]),
-            scores=scored.routes[eligible][None],
-            nearest=np.maximum.reduceat(scored.utterances, snapshot.starts)[eligible][None],
-            nearest_weights=snapshot.nearest_weights[eligible],
+            logits=scored.logits[None],
+            scores=scored.routes[None],
+            nearest=np.maximum.reduceat(scored.utterances, snapshot.starts)[None],
+            nearest_weights=snapshot.nearest_weights,
             letters=np.array([letters_of(scored.letters)]),
-        )
+        ),
+        eligible,
     )
     confidence = float(head.confidence(judged.features)[0])
     shares = judged.shares[0]
     scores = np.zeros(len(snapshot.names))
     # The best route's score is the confidence; the others stand to it as the head's probabilities do.
-    scores[eligible] = confidence * (shares / shares[judged.best[0]])
+    scores[eligible] = confidence * (shares / shares.max())
     # A lead is part of the confidence already: only a caller who asks for one gets it.
     noise = policy.noise * head.gain
     return Standing(scores, margin or 0.0, noise, "low_confidence", "head", confidence)

@@ -23,7 +23,7 @@ from synaptoroute_core.errors import (
     RouteNotFoundError,
     shorten,
 )
-from synaptoroute_core.fits import MAX_FITS, Fit
+from synaptoroute_core.fits import Fit, newest_of
 from synaptoroute_core.head import Head
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Receipt, Route, unique_utterances
@@ -46,7 +46,8 @@ class RouteEditor(Committer):
                 if not overwrite and name in self._index:
                     raise RouteExistsError(name)
             new = tuple(each for each in encoded if not self._holds(each.route))
-            return (PutRoutes(new) if new else None), sum(len(each.vectors) for each in new)
+            same = all(self._has_utterances(each.route) for each in new)
+            return (PutRoutes(new, settings_only=same) if new else None), sum(len(each.vectors) for each in new)
 
         return self._commit(plan)
 
@@ -123,26 +124,35 @@ class RouteEditor(Committer):
 
     # --- fits ----------------------------------------------------------------------------------
 
-    def push_fit(self, fit: Fit, thresholds: Mapping[str, float | None], *, seen: int) -> tuple[Receipt, bool]:
+    def push_fit(
+        self, fit: Fit, thresholds: Mapping[str, float | None], *, seen: int, only_fresh: bool = False
+    ) -> tuple[Receipt, bool]:
         """Put a fit in force, in one revision with the thresholds that belong to it.
 
         Args:
             fit: What was learned.
             thresholds: By route; those of routes that are gone are passed over.
             seen: ``RouteIndex.edits`` as it was when the utterances were read.
+            only_fresh: Whether to refuse it if utterances were changed since.
 
         Returns:
             The receipt, and whether the fit is fresh: whether the utterances are still those.
+
+        Raises:
+            ConfigurationError: It is not fresh, and was to be.
         """
+        found: list[bool] = []
 
         def plan() -> tuple[Change | None, int]:
-            fresh = self._index.edits == seen
+            found.append(fresh := self._index.edits == seen)
+            if only_fresh and not fresh:
+                raise ConfigurationError("the routes were changed meanwhile: start over")
             new = {name: value for name, value in thresholds.items() if name in self._index}
             before = {name: self._index.route(name).threshold for name in new}
             pushed = replace(fit, fresh=fresh, replaced=before)
-            return SetFits((*self._index.fits, pushed)[-MAX_FITS:], new), len(new)
+            return SetFits(newest_of((*self._index.fits, pushed)), new), len(new)
 
-        return self._commit(plan), self._index.edits == seen
+        return self._commit(plan), found[-1]
 
     def renew_head(self, stale: Head, fit: Fit, *, seen: int) -> bool:
         """Put a head in the place of one that the routes have left behind, if both are still as they were.
@@ -156,12 +166,7 @@ class RouteEditor(Committer):
             fits = self._index.fits
             left = [each.head is stale and not each.fresh for each in fits]
             done.append(self._index.edits == seen and any(left))
-            renewed = tuple(
-                replace(each, head=fit.head, fresh=True, details=fit.details if each.kind == "head" else each.details)
-                if is_left
-                else each
-                for each, is_left in zip(fits, left, strict=True)
-            )
+            renewed = tuple(_renewed(each, fit) if is_left else each for each, is_left in zip(fits, left, strict=True))
             return (SetFits(renewed) if done[-1] else None), 0
 
         self._commit(plan)
@@ -189,6 +194,16 @@ class RouteEditor(Committer):
         """Whether the index has just this route, so that there is nothing to replace."""
         return route.name in self._index and self._index.route(route.name) == route
 
+    def _has_utterances(self, route: Route) -> bool:
+        """Whether the index has a route of this name with just these utterances."""
+        return route.name in self._index and self._index.route(route.name).utterances == route.utterances
+
     def _require(self, name: str) -> None:
         if name not in self._index:
             raise RouteNotFoundError(name, self._index.names())
+
+
+def _renewed(old: Fit, new: Fit) -> Fit:
+    """A fit with the head that was made in the place of its own. A calibration keeps its threshold, not its promise."""
+    details = new.details if old.kind == "head" else {**old.details, "promise": "made for an earlier head"}
+    return replace(old, head=new.head, fresh=True, details=details)

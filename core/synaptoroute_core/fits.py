@@ -30,7 +30,7 @@ ARRAYS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """One thing learned. It belongs to the utterances that it was learned from.
 
@@ -49,6 +49,10 @@ class Fit:
     fresh: bool = True
     replaced: Mapping[str, float | None] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        state = "fresh" if self.fresh else "its utterances have changed"
+        return f"Fit({self.kind!r}, threshold={self.threshold}, head={self.head!r}, {state})"
 
 
 class FittedRule(NamedTuple):
@@ -69,6 +73,15 @@ def rule_of(fits: Sequence[Fit]) -> FittedRule:
         if fit.head is None or fit.fresh:
             return FittedRule(fit.head, fit.threshold)
     return FittedRule()
+
+
+def newest_of(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """As many fits as are kept; never a calibration without the fit that made its head, and can make it again."""
+    kept = tuple(fits[-MAX_FITS:])
+    if any(fit.head is not None for fit in kept) and all(fit.kind != "head" for fit in kept):
+        made = next((fit for fit in reversed(fits) if fit.kind == "head"), kept[0])
+        return (made, *kept[1:])
+    return kept
 
 
 def head_to_bytes(head: Head) -> bytes:
@@ -132,7 +145,7 @@ def head_from_bytes(content: bytes) -> Head:
             lexicon=lexicon,
             acceptor=arrays["acceptor"],
         )
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(f"its header is damaged: {error!r}") from error
     if place != len(content):
         raise ValueError(f"it has {len(content):,} bytes, its header speaks of {place:,}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import numpy as np
@@ -85,6 +87,7 @@ class Fitting:
             StorageError: It could not be stored; nothing has changed.
             ImportError: scikit-learn is not installed.
         """
+        self._service.batcher.require_usable()
         share = out_of_scope_share
         if share is not None and (isinstance(share, bool) or not isinstance(share, NUMBERS) or not 0 <= share < 1):
             raise ConfigurationError(f"out_of_scope_share = {shorten(share)}: use a share from 0 to below 1, or None")
@@ -136,9 +139,10 @@ class Fitting:
         Raises:
             RouteNotFoundError: A label is no route's name.
             InvalidTextError: A text is not usable.
-            ConfigurationError: An argument is not valid, or a fitted head decides, which asks no thresholds of scores.
+            ConfigurationError: An argument is not valid, or there is a fitted head, which asks no thresholds of scores.
             StorageError: It could not be stored; nothing has changed.
         """
+        started = time.perf_counter()
         snapshot, outcomes = self._outcomes(examples)
         if snapshot.rule.head is not None:
             raise ConfigurationError(
@@ -170,6 +174,7 @@ class Fitting:
             threshold=plan.default,
             thresholds=thresholds,
             settings={"objective": objective, "limit": limit, "seed": seed, "routes_with_own": list(plan.kept_own)},
+            seconds=time.perf_counter() - started,
         )
 
     async def afit_thresholds(
@@ -203,7 +208,8 @@ class Fitting:
         Raises:
             RouteNotFoundError: A label is no route's name.
             InvalidTextError: A text is not usable.
-            ConfigurationError: An argument is not valid, or the routes were changed meanwhile.
+            ConfigurationError: An argument is not valid, the fitted head is out of date, or the routes were changed
+                meanwhile.
             StorageError: It could not be stored; nothing has changed.
         """
         snapshot, outcomes = self._outcomes(examples)
@@ -218,10 +224,8 @@ class Fitting:
             head=head,
             details={"max_error": max_error, "confidence": confidence},
         )
-        receipt, fresh = self._editor.push_fit(fit, {} if head is not None else own, seen=snapshot.edits)
-        if not fresh:
-            self._editor.pop_fit()
-            raise ConfigurationError("the routes were changed during the calibration: calibrate again")
+        thresholds = {} if head is not None else own
+        receipt, _ = self._editor.push_fit(fit, thresholds, seen=snapshot.edits, only_fresh=True)
         return report_of(plan, receipt.revision)
 
     async def acalibrate(
@@ -233,13 +237,16 @@ class Fitting:
     def undo_fit(self) -> Receipt:
         """Take back the last of ``fit``, ``fit_thresholds`` and ``calibrate``, with the thresholds that it replaced.
 
-        The one before it is then in force again, if its routes are still the same. Up to four are kept.
+        The one before it is then in force again, if its routes are still the same; a head whose routes have
+        changed is fitted again, unless ``RouterConfig.auto_refit`` is off. Up to four are kept.
 
         Raises:
             ConfigurationError: There is nothing to take back.
             StorageError: It could not be stored; nothing has changed.
         """
-        return self._editor.pop_fit()
+        receipt = self._editor.pop_fit()
+        self._refit_soon()
+        return receipt
 
     async def aundo_fit(self) -> Receipt:
         """The awaitable twin of :meth:`undo_fit`."""
@@ -303,19 +310,24 @@ class Fitting:
         def encode(texts: Sequence[str]) -> Vectors:
             return encode_texts(self._encoder, texts, label="encoding", threads=threads)
 
-        with _extra(), _one_thread():
+        with _extra(), ONE_THREAD:
             return make_head(snapshot, request, encode, step, threads)
 
     def _retrained(self, snapshot: Snapshot, head: Head) -> Head:
         """A head for other utterances, made as this one was, which keeps its acceptor."""
         details = next(fit.details for fit in reversed(self._index.fits) if fit.kind == "head")
         request = HeadRequest.from_details(details, snapshot.names)
-        with _extra(), _one_thread():
+        with _extra(), ONE_THREAD:
             return retrain_head(snapshot, request, head, self._service.encode)
 
     def _outcomes(self, examples: Iterable[Example]) -> tuple[Snapshot, Outcomes]:
         """What becomes of labelled texts at one version of the routes, thresholds aside."""
         pairs = checked_examples(examples, self._index.names())
+        if self._stale() is not None:
+            raise ConfigurationError(
+                "the fitted head is out of date since utterances were changed, and what is found now would not be "
+                "true of the next one: wait_for_refit() or fit() first, or take it back with undo_fit()"
+            )
         snapshot = self._index.snapshot()
         decisions = self._service.decide_all([text for text, _ in pairs], snapshot)
         margin = 0.0 if snapshot.rule.head is not None else self._config.min_margin
@@ -331,13 +343,36 @@ def _extra() -> Iterator[None]:
         raise missing_extra("fit", error) from error
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """BLAS with one thread: for matrices of this size more only get into each other's way, and the queries'."""
-    from threadpoolctl import threadpool_limits
+class _OneThread:
+    """BLAS with one thread: for matrices of this size more only get into each other's way, and the queries'.
 
-    with threadpool_limits(1):
-        yield
+    Fits may overlap: the first one sets it for the process, and the last one sets it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._limits = ExitStack()
+
+    def __enter__(self) -> None:
+        # First: a BLAS that is loaded later is not held back.
+        import sklearn.linear_model
+        import sklearn.utils.extmath  # noqa: F401  # and those above: it is the loading that matters
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if not self._running:
+                self._limits.enter_context(threadpool_limits(1))
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
+                self._limits.close()
+
+
+ONE_THREAD = _OneThread()
 
 
 @contextmanager

@@ -39,7 +39,7 @@ LARGEST_LEAD = 0.4
 LEAST_CENTRE = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
     """Weights for the routes that a fit has seen. Nothing in it changes.
 
@@ -60,6 +60,14 @@ class Head:
     lexical_weight: float
     lexicon: Lexicon
     acceptor: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        # In one order in memory: numbers that lie in another are added up in another, and give other bits.
+        for name in ("weights", "biases", "acceptor"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        return f"Head({len(self.names)} routes, {self.weights.shape[1]} columns, blend={self.blend:g})"
 
     @cached_property
     def gain(self) -> float:
@@ -97,11 +105,10 @@ Logits = NDArray[np.float64]
 
 
 class Sight(NamedTuple):
-    """What there is to see of some texts and the routes that they may be sent to.
+    """What there is to see of some texts and all routes of a head.
 
     Attributes:
         logits: Shape (texts, routes).
-        average: Mean logit over all routes of the head, allowed or not: shape (texts,).
         scores: Similarity scores: shape (texts, routes).
         nearest: Cosine of the nearest utterance of each route: shape (texts, routes).
         nearest_weights: Weight of the nearest utterance in each route's score: shape (routes,).
@@ -109,7 +116,6 @@ class Sight(NamedTuple):
     """
 
     logits: NDArray[np.float64]
-    average: NDArray[np.float64]
     scores: NDArray[np.float32]
     nearest: NDArray[np.float32]
     nearest_weights: NDArray[np.float32]
@@ -120,8 +126,8 @@ class Judged(NamedTuple):
     """What a head says of some texts.
 
     Attributes:
-        best: Place of the most likely route: shape (texts,).
-        shares: Probability of each route, if one of them is right: shape (texts, routes).
+        best: Place of the most likely route among those allowed: shape (texts,).
+        shares: Probability of each that is allowed, if one of them is right: shape (texts, allowed).
         features: Of the most likely one, for the acceptor: shape (texts, features).
     """
 
@@ -135,8 +141,15 @@ def letters_of(row: LexicalRow) -> tuple[float, float, float]:
     return row.covered, row.unknown, float(np.log1p(row.words))
 
 
-def judge_sight(sight: Sight) -> Judged:
+def judge_sight(sight: Sight, allowed: NDArray[np.intp] | None = None) -> Judged:
     """The most likely route of each text and the features of that answer.
+
+    What is not allowed is not chosen, and does not lower the probability of what is. But it is evidence all the
+    same: a text that lies nearer to another route, allowed or not, is likely a stranger to those allowed.
+
+    Args:
+        sight: The texts, and all routes.
+        allowed: Places of the routes to choose from, ascending; None = all.
 
     ``odds`` is the log of the head's odds on its answer against the other routes and an average one (where
     only one is allowed, the head would be sure of anything); ``log_probability`` the log of its probability,
@@ -147,19 +160,21 @@ def judge_sight(sight: Sight) -> Judged:
     """
     logits, scores, nearest = sight.logits, sight.scores.astype(np.float64), sight.nearest.astype(np.float64)
     rows = np.arange(len(logits))
-    best = logits.argmax(axis=1)
-    top = logits[rows, best]
-    exponentials = np.exp(logits - top[:, None])
+    offered = logits if allowed is None else logits[:, allowed]
+    best = offered.argmax(axis=1) if allowed is None else allowed[offered.argmax(axis=1)]
+    top, peak = logits[rows, best], logits.max(axis=1)
+    exponentials = np.exp(offered - top[:, None])
     total = exponentials.sum(axis=1)
-    log_sum = np.log(total) + top
-    others = np.log(total - 1.0 + np.exp((sight.average - top).clip(-2 * LARGEST_ODDS, 2 * LARGEST_ODDS)))
+    log_sum = np.log(np.exp(logits - peak[:, None]).sum(axis=1)) + peak
+    average = (logits.mean(axis=1) - top).clip(-2 * LARGEST_ODDS, 2 * LARGEST_ODDS)
+    others = np.log(total - 1.0 + np.exp(average))
     own_score, own_nearest = scores[rows, best], nearest[rows, best]
     beside = scores.copy()
     beside[rows, best] = -1.0
     features = np.column_stack(
         [
             (-others).clip(-LARGEST_ODDS, LARGEST_ODDS),
-            (top - log_sum).clip(-LARGEST_ODDS, 0.0),
+            (-np.log(total)).clip(-LARGEST_ODDS, 0.0),
             log_sum.clip(-2 * LARGEST_ODDS, 2 * LARGEST_ODDS),
             top.clip(-2 * LARGEST_ODDS, 2 * LARGEST_ODDS),
             own_nearest,

@@ -26,6 +26,7 @@ from synaptoroute_core.changes import (
     SetFits,
     SetThresholds,
     Vectors,
+    moves_utterances,
 )
 from synaptoroute_core.fits import Fit, FittedRule, rule_of
 from synaptoroute_core.scoring import centre_of
@@ -155,12 +156,13 @@ class RouteIndex:
             self._current = None
 
     def _apply(self, change: Change) -> None:
+        if moves_utterances(change):
+            self._edits += 1
+            self._fits = tuple(replace(fit, fresh=False) for fit in self._fits)
         if isinstance(change, SetThresholds | SetFits):
             self._set_thresholds(change.thresholds)
             self._fits = change.fits if isinstance(change, SetFits) else self._fits
             return
-        self._edits += 1
-        self._fits = tuple(replace(fit, fresh=False) for fit in self._fits)
         match change:
             case PutRoutes(routes=routes, reset=reset):
                 self._put(routes, reset=reset)

@@ -111,6 +111,11 @@ class Lexicon:
     projection: NDArray[np.float16]
     words: NDArray[np.uint32]
 
+    def __post_init__(self) -> None:
+        # In one order in memory: numbers that lie in another are added up in another, and give other bits.
+        for name in ("used", "idf", "projection", "words"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
+
     @property
     def dim(self) -> int:
         """Length of a vector."""

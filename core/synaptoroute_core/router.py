@@ -179,6 +179,7 @@ def _reopen(kind: type[AdaptiveRouter], arguments: dict[str, Any], fits: tuple[F
     router = kind(**arguments)
     if fits:
         router._editor.restore_fits(fits)  # noqa: SLF001  # its own module
+        router._refit_soon()  # noqa: SLF001
     return router
 
 

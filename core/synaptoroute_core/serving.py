@@ -28,6 +28,7 @@ from synaptoroute_core.errors import (
     shorten,
 )
 from synaptoroute_core.explaining import explain_decision
+from synaptoroute_core.fits import rule_of
 from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions, policy_of
 from synaptoroute_core.scoring import add_logits, score_each, score_routes
@@ -148,12 +149,12 @@ class QueryService:
         if isinstance(vector, EncoderError):
             raise vector
         policy = policy_of(self.policy, query.options)
-        margin = policy.min_margin if policy.override_margin is None else policy.override_margin
         snapshot, names = among(query.options.allowed, self._index.snapshot())
         scored = score_routes(snapshot, vector)
         if snapshot.rule.head is not None:
             scored = add_logits(scored, snapshot.rule.head, query.text, vector)
-        return explain_decision(decide(snapshot, scored, policy, names), snapshot, scored, margin)
+        decision = decide(snapshot, scored, policy, names)
+        return explain_decision(decision, snapshot, scored, 0.0 if decision.scorer == "head" else policy.min_margin)
 
     def decide_all(
         self, texts: Sequence[str], snapshot: Snapshot, vectors: Mapping[str, Vectors] | None = None
@@ -225,6 +226,7 @@ class QueryService:
             rejected=counts.rejected,
             dropped=counts.dropped,
             failed=counts.failed,
+            scorer="similarity" if rule_of(self._index.fits).head is None else "head",
         )
 
     def close(self) -> None:

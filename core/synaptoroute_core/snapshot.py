@@ -65,6 +65,8 @@ def merge(stored: Snapshot, names: Collection[str], extra: Snapshot) -> Snapshot
         names: Which of them; names that are not there are passed over.
         extra: Routes with other names.
     """
+    # A head knows no routes but its own; a threshold of similarity scores holds for others as well.
+    rule = FittedRule(None, stored.rule.least) if stored.rule.head is None else FittedRule()
     places = [(name, stored, stored.positions[name]) for name in names if name in stored.positions]
     places += [(name, extra, position) for name, position in extra.positions.items()]
     places.sort(key=lambda place: place[0])
@@ -84,4 +86,5 @@ def merge(stored: Snapshot, names: Collection[str], extra: Snapshot) -> Snapshot
         starts=np.cumsum(counts) - counts,
         centres=utterances + np.arange(len(places)),
         nearest_weights=np.array([source.nearest_weights[position] for _, source, position in places], np.float32),
+        rule=rule,
     )

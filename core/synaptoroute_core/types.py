@@ -320,6 +320,7 @@ class RouterStats(FrozenModel):
         rejected: Queries refused because the router was full.
         dropped: Queries cancelled or out of time before their turn; they were not encoded.
         failed: Queries that ended in an error of the encoder.
+        scorer: The rule that decides now: ``similarity`` or ``head``.
     """
 
     routes: int
@@ -333,3 +334,4 @@ class RouterStats(FrozenModel):
     rejected: int
     dropped: int
     failed: int
+    scorer: str = "similarity"

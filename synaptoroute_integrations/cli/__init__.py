@@ -5,9 +5,10 @@ Exit codes, for scripts:
 ====  =====================================================================================
 0     done; for ``route``: every text was sent to a route
 1     ``route``: at least one text was not, because the router abstained; ``audit``: something was
-      found that is as severe as ``--fail-on``
+      found that is as severe as ``--fail-on``; ``fit``, ``calibrate``: nothing was changed, because
+      nothing better was found, nothing could be promised, or the routes changed meanwhile
 2     the input or the call is not right: a file, a text, a name, an option
-3     the store or the model failed
+3     the store or the model failed, or an extra is not installed
 130   interrupted (Ctrl-C)
 141   whoever read the output stopped reading
 ====  =====================================================================================

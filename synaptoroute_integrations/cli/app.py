@@ -18,8 +18,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 NOT_READ = 141  # 128 + SIGPIPE
 
 EPILOG = (
-    "Exit codes: 0 done (route: every text matched) · 1 route abstained on a text · 2 bad input or usage · "
-    "3 the store or the model failed"
+    "Exit codes: 0 done (route: every text matched) · 1 route abstained on a text, audit found something, "
+    "fit or calibrate changed nothing · 2 bad input or usage · 3 the store or the model failed, or an extra is missing"
 )
 
 

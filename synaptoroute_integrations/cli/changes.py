@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouteExistsError, load_routes
+from synaptoroute_integrations.cli.learned import advise
 from synaptoroute_integrations.cli.output import counted
 from synaptoroute_integrations.cli.sources import (
     Source,
-    open_for_removal,
+    open_without_model,
     read_store,
     require_file_name,
     stored_routes,
@@ -28,6 +29,7 @@ class Done:
         utterances: How many utterances were added, replaced or removed.
         revision: The store's revision now.
         sentence: The same for people.
+        advice: What it takes for what was learned to hold again; None = nothing.
     """
 
     action: Literal["created", "extended", "replaced", "imported", "removed", "unchanged"]
@@ -35,11 +37,12 @@ class Done:
     utterances: int
     revision: int
     sentence: str
+    advice: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The same for programs."""
         value = asdict(self)
-        del value["sentence"]
+        del value["sentence"], value["advice"]
         return value
 
 
@@ -66,12 +69,17 @@ def put(
         before = router.routes.get(name)
         if route is not None and (overwrite or before is None):
             try:
-                return _created(router, route, before, overwrite=overwrite)
+                return _advised(router, _created(router, route, before, overwrite=overwrite))
             except RouteExistsError:  # another process was faster
                 before = router.routes[name]
         if before is None:
             route = Route(name, texts)  # says what is missing
-        return _extended(router, name, texts, description, threshold)
+        return _advised(router, _extended(router, name, texts, description, threshold))
+
+
+def _advised(router: AdaptiveRouter, done: Done) -> Done:
+    """Add what to do about a fit that the change left behind."""
+    return done if done.action == "unchanged" else replace(done, advice=advise(router.fits))
 
 
 def _created(router: AdaptiveRouter, route: Route, before: Route | None, *, overwrite: bool) -> Done:
@@ -140,7 +148,8 @@ def import_file(source: Source, file: Path, *, overwrite: bool) -> Done:
         sentence = f"imported {counted(len(new), 'route')} with {counted(utterances, 'utterance')} from {file}"
         if len(new) < len(routes):
             sentence += f"; {counted(len(routes) - len(new), 'route')} already there"
-        return Done("imported", tuple(route.name for route in new), utterances, router.revision, sentence)
+        done = Done("imported", tuple(route.name for route in new), utterances, router.revision, sentence)
+        return _advised(router, done)
 
 
 def take_out(db: str | None, name: str, utterances: Sequence[str] | None) -> Done:
@@ -151,7 +160,7 @@ def take_out(db: str | None, name: str, utterances: Sequence[str] | None) -> Don
         InvalidTextError: The route has no such utterance; none was removed.
         ConfigurationError: The route would be left without utterances.
     """
-    with open_for_removal(db) as router:
+    with open_without_model(db) as router:
         if not utterances:
             receipt = router.remove_route(name)
             sentence = f"removed the route {name} with its {counted(receipt.changed, 'utterance')}"
@@ -159,4 +168,4 @@ def take_out(db: str | None, name: str, utterances: Sequence[str] | None) -> Don
             receipt = router.remove_utterances(name, utterances)
             left = counted(len(router.routes[name].utterances), "utterance")
             sentence = f"removed {counted(receipt.changed, 'utterance')} from the route {name}; it has {left} left"
-        return Done("removed", (name,), receipt.changed, receipt.revision, sentence)
+        return _advised(router, Done("removed", (name,), receipt.changed, receipt.revision, sentence))

@@ -121,8 +121,9 @@ def name_outcome(decision: Decision) -> Text:
 def _verdict(decision: Decision, min_margin: float) -> Text:
     verdict = Text.assemble("→ " if decision else "", name_outcome(decision))
     if decision.score is not None and decision.threshold is not None:
-        verdict.append(f"   score {_compared(decision.score, decision.threshold)}")
-    if decision.margin is not None:
+        sureness = "score" if decision.confidence is None else "confidence"
+        verdict.append(f"   {sureness} {_compared(decision.score, decision.threshold)}")
+    if decision.margin is not None and decision.confidence is None:  # a head asks for no lead
         verdict.append(f"   margin {_compared(decision.margin, min_margin)}")
     if decision.near_boundary:
         verdict.append("\nso close that it may come out differently on another machine", style="yellow")

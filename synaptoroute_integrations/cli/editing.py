@@ -97,9 +97,11 @@ def _read_lines() -> list[str]:
 
 
 def _report(done: Done, *, as_json: bool) -> None:
-    from synaptoroute_integrations.cli.output import screen, styled, write_json
+    from synaptoroute_integrations.cli.output import screen, show_note, styled, write_json
 
     if as_json:
         write_json(done.as_dict())
     else:
         screen().print(styled(done.sentence), soft_wrap=True)
+    if done.advice is not None:
+        show_note(done.advice)

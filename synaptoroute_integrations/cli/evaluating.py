@@ -13,6 +13,7 @@ from synaptoroute_integrations.cli.options import (
     Db,
     EncoderName,
     Json,
+    Markdown,
     MinMargin,
     Reencode,
     Routes,
@@ -33,7 +34,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit-per-route", metavar="K", help="Use K random utterances a route of --train.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides which K are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides which K are drawn, and the fit.")] = 0,
+    fit: Annotated[
+        bool, typer.Option("--fit", metavar=NO_VALUE, help="Fit a head to the routes first, for this call alone.")
+    ] = False,
     db: Db = None,
     routes: Routes = None,
     all_routes: Annotated[
@@ -54,9 +58,7 @@ def evaluate(
         float | None, typer.Option("--price", metavar="X", help="What an LLM call costs, in any currency.")
     ] = None,
     as_json: Json = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", metavar=NO_VALUE, help="Write the report as Markdown.")
-    ] = False,
+    as_markdown: Markdown = False,
 ) -> None:
     """Route labelled texts and compare with their labels.
 
@@ -67,21 +69,31 @@ def evaluate(
     Labels are names of routes. Characters that a name cannot hold become `_`, so `reverted card?` is
     the route `reverted_card_`; labels that would become the same name are refused.
 
+    With `--fit`, what is evaluated is what `synaptoroute fit` would make of these routes; a store stays
+    as it is.
+
     To see what a change does, `--save` a report before it and `--compare` with that after it: the texts
     that are decided otherwise are listed, with what each costs. With `--json`, the comparison is the key
     `comparison` of the report.
     """
+    from synaptoroute_core import ConfigurationError
     from synaptoroute_integrations.cli.output import show_note
     from synaptoroute_integrations.cli.reports import form_of, show_report
     from synaptoroute_integrations.cli.sources import Source
-    from synaptoroute_integrations.cli.trials import check_plan, load_earlier, load_trial, save_report
+    from synaptoroute_integrations.cli.trials import check_plan, fit_head, load_earlier, load_trial, save_report
 
     form = form_of(as_json=as_json, as_markdown=as_markdown)
     check_plan(save, price)
+    if fit and (threshold is not None or min_margin is not None):
+        raise ConfigurationError(
+            "a fitted head asks for neither --threshold nor --min-margin: leave them out, or --fit"
+        )
     source = Source(db, routes, encoder, threshold, min_margin, reencode)
     trial = load_trial(source, test=test, train=train, ood=ood, limit=limit, seed=seed)
     earlier = None if before is None else load_earlier(before, trial.examples)
-    with trial.open(source) as router:
+    with trial.open(source, apart=fit) as router:
+        if fit:
+            show_note(f"a head was fitted for this call. {fit_head(router, seed=seed).reason}")
         report = trial.run(router, price_per_call=price)
         comparison = None if earlier is None else earlier.compare(report)
         if save is not None:

@@ -10,7 +10,9 @@ from synaptoroute_integrations.cli.app import app
 from synaptoroute_integrations.cli.options import Db, Json, Routes
 
 if TYPE_CHECKING:
-    from synaptoroute_core import Route
+    from collections.abc import Sequence
+
+    from synaptoroute_core import Fit, Route
 
 
 @app.command(name="list")
@@ -22,12 +24,13 @@ def list_routes(
     as_json: Json = False,
 ) -> None:
     """List the routes, or show one with its utterances."""
-    from synaptoroute_core import RouteNotFoundError, load_routes
+    from synaptoroute_core import Feed, RouteNotFoundError, load_routes
     from synaptoroute_integrations.cli.output import write_json
-    from synaptoroute_integrations.cli.sources import require_source, stored_routes
+    from synaptoroute_integrations.cli.sources import encoded_routes, fits_of, read_store, require_source
 
     require_source(db, routes)
-    found = stored_routes(db) if db is not None else {}
+    feed = read_store(db) if db is not None else Feed(0, None, ())
+    found = {each.route.name: each.route for each in encoded_routes(feed)}
     if routes is not None:
         found |= {route.name: route for route in load_routes(routes)}
     if name is not None and name not in found:
@@ -38,6 +41,7 @@ def list_routes(
             write_json(route.model_dump(mode="json"))
     elif name is None:
         _print_table(shown)
+        _print_rule(fits_of(feed) if routes is None else ())
     else:
         _print_route(shown[0])
 
@@ -52,6 +56,14 @@ def _print_table(routes: list[Route]) -> None:
         screen().print(table)
     utterances = sum(len(route.utterances) for route in routes)
     screen().print(f"{counted(len(routes), 'route')}, {counted(utterances, 'utterance')}")
+
+
+def _print_rule(fits: Sequence[Fit]) -> None:
+    from synaptoroute_integrations.cli.learned import advise, name_rule
+    from synaptoroute_integrations.cli.output import screen
+
+    if fits:
+        screen().print("; ".join([f"decided by {name_rule(fits)}", *filter(None, [advise(fits)])]), soft_wrap=True)
 
 
 def _print_route(route: Route) -> None:

@@ -26,6 +26,17 @@ Threshold: TypeAlias = Annotated[
 MinMargin: TypeAlias = Annotated[
     float | None, typer.Option("--min-margin", metavar="X", help="Least lead over the second best route, 0 to 2.")
 ]
+Markdown: TypeAlias = Annotated[
+    bool, typer.Option("--markdown", metavar=NO_VALUE, help="Write the report as Markdown.")
+]
+OutOfScopeShare: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--out-of-scope-share",
+        metavar="X",
+        help="Share of your queries that belong to no route, 0 to 1; default: as in the examples, or 0.2.",
+    ),
+]
 Reencode: TypeAlias = Annotated[
     bool,
     typer.Option("--reencode", metavar=NO_VALUE, help="Encode a store anew that another encoder made; rewrites it."),

@@ -23,7 +23,10 @@ from synaptoroute_core import (
     Store,
     load_routes,
 )
-from synaptoroute_core.changes import EncodedRoute, PutRoutes, Vectors
+from synaptoroute_core.changes import EncodedRoute, PutRoutes, SetFits, Vectors
+from synaptoroute_core.fits import Fit, rule_of
+from synaptoroute_integrations.cli.learned import advise
+from synaptoroute_integrations.cli.output import show_note
 
 MEMORY = ":memory:"
 
@@ -48,8 +51,11 @@ class Source:
     min_margin: float | None = None
     reencode: bool = False
 
-    def open(self) -> AdaptiveRouter:
+    def open(self, *, apart: bool = False) -> AdaptiveRouter:
         """A router to ask. A route file is put on top of what the store holds, not into it.
+
+        Args:
+            apart: Whether the router is to be changed without the store.
 
         Raises:
             ConfigurationError: Neither a store nor a route file is named, or one is not there.
@@ -60,7 +66,10 @@ class Source:
             return self.open_memory(given)
         require_database(self.db)
         encoder = self._encoder()
-        return self._open(given, encoder, copy_store(self.db) if given else self.db)
+        router = self._open(given, encoder, copy_store(self.db) if given or apart else self.db)
+        for note in self._notes(router.fits):
+            show_note(note)
+        return router
 
     def open_memory(self, routes: Iterable[Route]) -> AdaptiveRouter:
         """A router with just these routes, which keeps nothing."""
@@ -74,11 +83,30 @@ class Source:
         """
         return self._open(routes, self._encoder(), require_file_name(self.db))
 
+    def open_existing(self) -> AdaptiveRouter:
+        """A router to change the store with, which must be there.
+
+        Raises:
+            ConfigurationError: It is not.
+        """
+        return self._open((), self._encoder(), require_database(require_file_name(self.db)))
+
+    def _notes(self, fits: Sequence[Fit]) -> list[str]:
+        """What fits have to do with the options."""
+        head, least = rule_of(fits)
+        void = {"--threshold": self.threshold is not None and (head is not None or least is not None)}
+        void |= {"--min-margin": self.min_margin is not None and head is not None}
+        what = "a fitted head decides" if head is not None else "a fitted threshold is in force"
+        notes = [f"{what}, and {option} changes nothing" for option, is_void in void.items() if is_void]
+        return [*notes, *filter(None, [advise(fits)])]
+
     def _encoder(self) -> Encoder:
         return FastEmbedEncoder(self.encoder) if self.encoder is not None else BundledEncoder()
 
     def _open(self, routes: Iterable[Route], encoder: Encoder, store: Store | str) -> AdaptiveRouter:
-        settings: dict[str, Any] = {"on_encoder_change": "reencode" if self.reencode else "raise"}
+        # A command ends before a fit in the background would: what is left behind stays so until `fit`.
+        settings: dict[str, Any] = {"auto_refit": False}
+        settings |= {"on_encoder_change": "reencode" if self.reencode else "raise"}
         settings |= {} if self.threshold is None else {"threshold": self.threshold}
         settings |= {} if self.min_margin is None else {"min_margin": self.min_margin}
         try:
@@ -90,12 +118,11 @@ class Source:
             ) from error
 
 
-def open_for_removal(db: str | None) -> AdaptiveRouter:
+def open_without_model(db: str | None) -> AdaptiveRouter:
     """A router to take things out of a store with; it needs no model, whichever encoded the store."""
     file = require_file_name(db)
-    return AdaptiveRouter(
-        encoder=_NoModel(read_store(file)), store=file, config=RouterConfig(on_encoder_change="raise")
-    )
+    config = RouterConfig(on_encoder_change="raise", auto_refit=False)
+    return AdaptiveRouter(encoder=_NoModel(read_store(file)), store=file, config=config)
 
 
 def read_store(db: str) -> Feed:
@@ -109,17 +136,24 @@ def encoded_routes(feed: Feed) -> list[EncodedRoute]:
     return [each for change in feed.changes if isinstance(change, PutRoutes) for each in change.routes]
 
 
+def fits_of(feed: Feed) -> tuple[Fit, ...]:
+    """What was learned of the routes of a store that was read from its beginning, the newest last."""
+    return tuple(fit for change in feed.changes if isinstance(change, SetFits) for fit in change.fits)
+
+
 def stored_routes(db: str) -> dict[str, Route]:
     """The routes of a store by name; no model is needed."""
     return {each.route.name: each.route for each in encoded_routes(read_store(db))}
 
 
 def copy_store(db: str) -> SqliteStore:
-    """A copy in memory, vectors included."""
+    """A copy in memory, with vectors and fits."""
     feed = read_store(db)
     copy = SqliteStore(MEMORY)
-    change = PutRoutes(tuple(encoded_routes(feed)))
-    copy.commit(0, feed.fingerprint or "", lambda _: change if change.routes else None)
+    routes, fits = tuple(encoded_routes(feed)), fits_of(feed)
+    if routes:
+        copy.commit(0, feed.fingerprint or "", lambda _: PutRoutes(routes))
+        copy.commit(1, feed.fingerprint or "", lambda _: SetFits(fits) if fits else None)
     return copy
 
 

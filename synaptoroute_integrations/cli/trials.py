@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
 from tqdm import tqdm
 
 from synaptoroute_core import (
@@ -15,12 +16,15 @@ from synaptoroute_core import (
     Decision,
     EvaluationReport,
     Example,
+    FitReport,
     Route,
     evaluate_decisions,
 )
 from synaptoroute_core.errors import RouteNotFoundError
 from synaptoroute_core.learning.evaluation.comparing import check_amount, require_same
 from synaptoroute_core.text import utterance_key
+from synaptoroute_integrations.cli.app import FAILED
+from synaptoroute_integrations.cli.output import show_error
 from synaptoroute_integrations.cli.sources import Source, require_source
 from synaptoroute_integrations.examples import (
     LabelledText,
@@ -32,6 +36,38 @@ from synaptoroute_integrations.examples import (
 
 CHUNK = 512
 """Texts that are routed between two steps of the progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The labelled texts of a file, which may name routes that are not there.
+
+    Attributes:
+        examples: The texts, with route names for labels.
+        places: Where each of them stands, for messages.
+    """
+
+    examples: Sequence[Example]
+    places: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Labelled:
+        """The texts of a file.
+
+        Raises:
+            ConfigurationError: It is not usable; the message names file and line.
+        """
+        rows = read_labelled(path)
+        return cls(name_routes(rows)[0], [row.place for row in rows])
+
+    def examples_of(self, router: AdaptiveRouter) -> Sequence[Example]:
+        """The texts.
+
+        Raises:
+            ConfigurationError: A label is no route's name; the message says where it stands.
+        """
+        require_known(self.examples, self.places, router.routes)
+        return self.examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +86,14 @@ class Trial:
     places: Sequence[str]
     unused: int
 
-    def open(self, source: Source) -> AdaptiveRouter:
-        """The router to evaluate."""
-        return source.open() if self.routes is None else source.open_memory(self.routes)
+    def open(self, source: Source, *, apart: bool = False) -> AdaptiveRouter:
+        """The router to evaluate.
+
+        Args:
+            source: Where the routes are, if they are not those of the trial.
+            apart: Whether the router is to be changed without the store.
+        """
+        return source.open(apart=apart) if self.routes is None else source.open_memory(self.routes)
 
     def run(self, router: AdaptiveRouter, *, price_per_call: float | None = None) -> EvaluationReport:
         """Route the examples, with a progress bar on a terminal if they are many, and compare with their labels.
@@ -65,10 +106,7 @@ class Trial:
             ConfigurationError: A label is no route's name; the message says where it stands.
         """
         names = list(router.routes)
-        known = frozenset(names)
-        for (_, label), place in zip(self.examples, self.places, strict=True):
-            if label is not None and label not in known:
-                raise ConfigurationError(f"{place}: {RouteNotFoundError(label, names)}")
+        require_known(self.examples, self.places, names)
         started = time.perf_counter()
         decisions = route_all(router, [text for text, _ in self.examples])
         seconds = time.perf_counter() - started
@@ -79,10 +117,11 @@ class Trial:
         notes = []
         if self.unused:
             notes.append(f"{self.unused:,} of the training texts belong to no route and are not used")
-        known = {utterance_key(text) for route in router.routes.values() for text in route.utterances}
-        leaked = sum(utterance_key(text) in known for text, _ in self.examples)
+        leaked, fitted = count_learned(router, self.examples)
         if leaked:
             notes.append(f"{leaked:,} of the test texts are utterances of a route too: that flatters the figures")
+        if fitted:
+            notes.append(f"{fitted:,} of the test texts are what the head was fitted to: that flatters the figures")
         return notes
 
 
@@ -125,6 +164,36 @@ def route_all(router: AdaptiveRouter, texts: Sequence[str]) -> list[Decision]:
             decisions += router.route_batch(chunk)
             bar.update(len(chunk))
     return decisions
+
+
+def require_known(examples: Iterable[Example], places: Iterable[str], names: Collection[str]) -> None:
+    """Check that labels are names of routes.
+
+    Raises:
+        ConfigurationError: One is not; the message says where it stands.
+    """
+    for (_, label), place in zip(examples, places, strict=True):
+        if label is not None and label not in names:
+            raise ConfigurationError(f"{place}: {RouteNotFoundError(label, names)}")
+
+
+def count_learned(router: AdaptiveRouter, examples: Iterable[Example]) -> tuple[int, int]:
+    """How many of the texts are utterances, and how many others a head was fitted to."""
+    utterances = {utterance_key(text) for route in router.routes.values() for text in route.utterances}
+    fitted = {utterance_key(text) for fit in router.fits for text, _ in fit.details.get("examples", ())}
+    keys = [utterance_key(text) for text, _ in examples]
+    return sum(key in utterances for key in keys), sum(key in fitted - utterances for key in keys)
+
+
+def fit_head(
+    router: AdaptiveRouter, examples: Iterable[Example] = (), *, share: float | None = None, seed: int = 0
+) -> FitReport:
+    """Fit a head; ends the command if the extra for it is not installed."""
+    try:
+        return router.fit(examples, out_of_scope_share=share, seed=seed)
+    except ImportError as error:
+        show_error(str(error))
+        raise typer.Exit(FAILED) from None
 
 
 # --- reports that are kept -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from synaptoroute_core.changes import PutRoutes
 from synaptoroute_integrations.cli.commands import app
 from synaptoroute_integrations.cli.output import visible
 
-COMMANDS = ("demo", "route", "add", "remove", "list", "evaluate")
+COMMANDS = ("demo", "route", "add", "remove", "list", "fit", "calibrate", "undo-fit", "evaluate", "audit", "suggest")
 
 
 def run(*arguments, **environment):
@@ -109,6 +109,10 @@ MISTAKES = [
     (["add", "a", "x", "--threshold", "7", "--db", "new.sqlite"], ["threshold", "7"]),
     (["add", "--db", "new.sqlite"], ["NAME", "--from"]),
     (["add", "a", "--from", "ROUTES", "--db", "new.sqlite"], ["--from", "NAME"]),
+    (["fit"], ["--db"]),
+    (["fit", "--db", "nowhere.sqlite"], ["nowhere.sqlite"]),
+    (["calibrate", "--db", "nowhere.sqlite", "--examples", "nowhere.csv"], ["nowhere.csv"]),
+    (["undo-fit", "--db", "nowhere.sqlite"], ["nowhere.sqlite"]),
 ]
 
 

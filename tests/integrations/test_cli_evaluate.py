@@ -152,6 +152,36 @@ def test_the_reader_is_told_of_texts_that_are_not_used_or_flatter_the_figures(fi
     assert "1 of the test texts are utterances of a route too" in notes
 
 
+# --- with a fitted head ----------------------------------------------------------------------------
+
+
+def test_a_head_is_fitted_to_the_routes_of_the_training_texts_when_told_to(files, bundled):
+    data = ["--train", files["train"], "--test", files["test"], "--ood", files["ood"]]
+    with AdaptiveRouter(ROUTES, encoder=bundled) as router:
+        router.fit(seed=3)
+        expected = timeless(router.evaluate(EXAMPLES).to_dict())
+    assert report(*data, "--fit", "--seed", "3") == expected
+    assert [expected["calibration_error"] is None, report(*data)["calibration_error"] is None] == [False, True]
+
+
+def test_a_store_is_not_fitted_by_evaluating_what_a_fit_would_make_of_it(files, tmp_path):
+    db = tmp_path / "routes.sqlite"
+    with AdaptiveRouter(ROUTES, store=db):
+        pass
+    data = ["--test", files["test"], "--ood", files["ood"]]
+    expected = report("--train", files["train"], *data, "--fit")
+    assert report("--db", str(db), *data, "--fit") == expected
+    with AdaptiveRouter(store=db) as router:
+        assert (router.fits, router.revision) == ((), 1)
+
+
+@pytest.mark.parametrize("option", ["--threshold", "--min-margin"])
+def test_what_a_head_does_not_ask_for_is_refused_beside_it(files, option):
+    done = evaluate("--train", files["train"], "--test", files["test"], "--fit", option, "0.4")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert option in done.stderr
+
+
 # --- before and after ------------------------------------------------------------------------------
 
 

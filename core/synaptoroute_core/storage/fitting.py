@@ -71,8 +71,8 @@ class FitTables:
     def _read_head(self, digest: str) -> Head:
         if digest in self._heads:
             return self._heads[digest]
-        row = self._connection.execute("SELECT content FROM heads WHERE digest = ?", (digest,)).fetchone()
-        content = b"" if row is None else bytes(row[0])
+        row = self._connection.execute("SELECT CAST(content AS BLOB) FROM heads WHERE digest = ?", (digest,)).fetchone()
+        content = b"" if row is None else row[0]
         try:
             if digest_of(content) != digest:
                 raise ValueError("its content is not what its digest says")

@@ -22,6 +22,7 @@ from synaptoroute_core.changes import (
     SetFits,
     SetThresholds,
     Vectors,
+    moves_utterances,
 )
 from synaptoroute_core.errors import EncoderMismatchError, StorageError
 from synaptoroute_core.sqlite_files import BUSY_TIMEOUT_S, make_private, set_up
@@ -256,7 +257,8 @@ class SqliteStore:
                 self._fits.write(fits)
                 self._set_thresholds(thresholds)
             case _:
-                self._fits.age()
+                if moves_utterances(change):
+                    self._fits.age()
                 self._write_utterances(change)
 
     def _write_utterances(self, change: PutRoutes | DropRoutes | AddUtterances | DropUtterances) -> None:

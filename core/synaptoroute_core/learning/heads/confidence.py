@@ -153,7 +153,7 @@ def _ask(trained: Material, asked: Material, recipe: Recipe, seed: int) -> Evide
     )
 
 
-def train_acceptor(evidence: Evidence | None, out_of_scope_share: float) -> NDArray[np.float64]:
+def train_acceptor(evidence: Evidence | None, out_of_scope_share: float, texts: int) -> NDArray[np.float64]:
     """Weights of ``FEATURES`` and an intercept: logistic regression around the shipped weights.
 
     The shipped ones are the mean of a normal prior, so that they speak where there is little evidence.
@@ -161,12 +161,15 @@ def train_acceptor(evidence: Evidence | None, out_of_scope_share: float) -> NDAr
     Args:
         evidence: Answers; None = there are none.
         out_of_scope_share: Share of strangers in real traffic, 0 to 1.
+        texts: Distinct texts that there are. Where each is asked in several rounds, their answers are alike, and
+            count together as one.
     """
     known = 0 if evidence is None else int((~evidence.stranger).sum())
     if evidence is None or known < FEWEST or len(evidence) - known < FEWEST:
         return _unscaled(PRIOR)
     rows = np.column_stack([(evidence.features - MEANS) / SCALES, np.ones(len(evidence))])
-    return _unscaled(fit_acceptor(rows, evidence.right, shares_of(evidence, out_of_scope_share), PRIOR, PRIOR_SPREAD))
+    shares = shares_of(evidence, out_of_scope_share) * min(1.0, texts / len(evidence))
+    return _unscaled(fit_acceptor(rows, evidence.right, shares, PRIOR, PRIOR_SPREAD))
 
 
 def fit_acceptor(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-RATE = 0.06
-"""Share of the characters that are hit. Clean texts teach the rest."""
+RATE = 0.1
+"""Share of the characters that are hit. More than queries have: on validation splits it taught more than 0.06 did."""
 KEYS = {
     letter: near
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")

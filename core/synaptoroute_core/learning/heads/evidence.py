@@ -66,7 +66,9 @@ def held_out(evidence: Evidence, counted: NDArray[np.float64], answered: NDArray
     """Figures of the answers, ranked by their scores, in which each text counts what it is given."""
     inside, outside = ~evidence.stranger, evidence.stranger
     ranking = np.argsort(-evidence.scores, kind="stable")
-    wrong = np.cumsum((counted * ~evidence.right)[ranking]) / np.cumsum(counted[ranking])
+    totals = np.cumsum(counted[ranking])
+    # The surest may count nothing: strangers, where there are said to be none.
+    wrong = np.cumsum((counted * ~evidence.right)[ranking]) / np.where(totals > 0, totals, 1.0)
     f1 = [_f1(evidence, counted, answered, route) for route in np.unique(evidence.labels[inside])]
     return HeldOut(
         accuracy=_share(evidence.right, inside, counted),
@@ -84,4 +86,4 @@ def _f1(evidence: Evidence, counted: NDArray[np.float64], answered: NDArray[np.b
 
 
 def _share(values: NDArray[np.bool_], among: NDArray[np.bool_], counted: NDArray[np.float64]) -> float | None:
-    return float(np.average(values[among], weights=counted[among])) if among.any() else None
+    return float(np.average(values[among], weights=counted[among])) if counted[among].sum() else None

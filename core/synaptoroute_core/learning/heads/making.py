@@ -70,7 +70,7 @@ class HeadRequest:
         if self.out_of_scope_share is not None:
             return self.out_of_scope_share
         outside = sum(label is None for _, label in self.examples)
-        if outside and len(self.examples) >= FEWEST_EXAMPLES:
+        if 0 < outside < len(self.examples) >= FEWEST_EXAMPLES:
             return outside / len(self.examples)
         return OUT_OF_SCOPE_SHARE
 
@@ -180,10 +180,11 @@ def make_head(snapshot: Snapshot, request: HeadRequest, encode: Encode, step: St
         answers.append(answer)
         step(0.3 * share)
     evidence = Evidence.joined(answers) if answers else None
+    asked = len(material) + (0 if strangers is None else len(strangers))
     head = Trial(material, request.seed).head(choice.recipe)
     step(0.2)
     return MadeHead(
-        head=replace(head, acceptor=train_acceptor(evidence, request.share)),
+        head=replace(head, acceptor=train_acceptor(evidence, request.share, asked)),
         request=request,
         choice=choice,
         evidence=evidence,
@@ -240,8 +241,8 @@ def _with_copies(texts: Sequence[str], material: Material, seed: int, encode: En
 def _reason(before: HeldOut | None, after: HeldOut | None, *, fresh: bool) -> str:
     if not fresh:
         return "The routes were changed meanwhile: decisions go by similarity until the head is fitted again."
-    if before is None or after is None:
-        return "There are too few routes to hide one, so the confidence is that of the shipped acceptor."
+    if before is None or after is None or before.accuracy is None:
+        return "There are too few routes or utterances to hide some, so the confidence is that of the shipped acceptor."
     return (
         f"On texts held back and routes hidden, the area under the risk-coverage curve goes from "
         f"{before.aurc:.3f} to {after.aurc:.3f}."

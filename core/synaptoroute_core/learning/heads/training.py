@@ -85,13 +85,15 @@ class Trial:
     """
 
     def __init__(self, material: Material, seed: int) -> None:
+        #: Places of the routes that have utterances here; the head knows no others.
+        self.routes = np.unique(material.labels[material.stored])
+        if not np.isin(material.labels, self.routes).all():
+            material = material.take(np.flatnonzero(np.isin(material.labels, self.routes)))
         self._material = material
         self.lexicon: Lexicon = build_lexicon(material.bags, seed)
         self._letters, _ = read_letters(self.lexicon, material.bags)
         copies = material.copies
         self._copied_letters = None if copies is None else read_letters(self.lexicon, copies.bags)[0]
-        #: Places of the routes that have texts here; the head knows no others.
-        self.routes = np.unique(material.labels)
         stored = np.flatnonzero(material.stored)
         order = stored[np.argsort(material.labels[stored], kind="stable")]
         self._utterances = material.vectors[order]
@@ -127,7 +129,7 @@ class Trial:
         scores = (nearest * self._nearest_weights + texts.vectors @ self._centres.T).clip(-1.0, 1.0)
         linear = self._rows(texts, letters, head.lexical_weight) @ head.weights.T + head.biases
         logits = (linear + np.float32(head.blend) * scores).astype(np.float64)
-        return Sight(logits, logits.mean(axis=1), scores, nearest, self._nearest_weights, extra)
+        return Sight(logits, scores, nearest, self._nearest_weights, extra)
 
     @staticmethod
     def _rows(material: Material, letters: Matrix, lexical_weight: float) -> Matrix:
@@ -137,7 +139,7 @@ class Trial:
 def with_blend(head: Head, sight: Sight, blend: float) -> tuple[Head, Sight]:
     """The same head and sight, had the blend been another."""
     logits = sight.logits + (blend - head.blend) * sight.scores.astype(np.float64)
-    return replace(head, blend=blend), sight._replace(logits=logits, average=logits.mean(axis=1))
+    return replace(head, blend=blend), sight._replace(logits=logits)
 
 
 def train_classifier(rows: Matrix, labels: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
@@ -145,7 +147,8 @@ def train_classifier(rows: Matrix, labels: NDArray[np.intp]) -> tuple[Matrix, Ma
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=INVERSE_STRENGTH, max_iter=MAX_STEPS, tol=TOLERANCE).fit(rows, labels)
-    weights, biases = model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+    # In this order in memory, as they are after loading: dot products then have the same bits.
+    weights, biases = model.coef_.astype(np.float32, order="C"), model.intercept_.astype(np.float32)
     if len(model.classes_) == 2:  # noqa: PLR2004  # it then gives one row, for the second
         weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
     return weights, biases
