@@ -42,6 +42,7 @@ PICTURE = "quality_risk.svg"
 COMMANDS = (
     "python benchmarks/quality.py --data FOLDER",
     "python benchmarks/quality.py --data FOLDER --validation",
+    "python benchmarks/learning.py --data FOLDER",
     "python benchmarks/quality_page.py",
 )
 
@@ -140,6 +141,33 @@ def missing(command: str) -> str:
     return f"*Not measured yet: `{command}`*"
 
 
+def learning(found: dict[str, Any] | None) -> str:
+    """What the replayed stream showed."""
+    if found is None:
+        return missing("python benchmarks/learning.py --data FOLDER")
+    rows = []
+    for name, run in found["variants"].items():
+        first, last = run["blocks"][0], run["blocks"][-1]
+        rows.append(
+            [
+                name,
+                *(f"{100 * block[key]:.1f} %" for key in ("llm_share", "error_among_local") for block in (first, last)),
+                *(f"{run[when]['accuracy']:.3f}" for when in ("before", "after")),
+                *(f"{100 * run[when]['out_of_scope_accepted']:.1f} %" for when in ("before", "after")),
+            ]
+        )
+    head = ["router", "LLM calls, first block", "last block", "local answers wrong, first block", "last block"]
+    head += ["accuracy on test, before", "after", "out of scope accepted on test, before", "after"]
+    setting = (
+        f"A stream of {found['queries']:,} queries of clinc150 (train and validation, some out of scope) meets a router "
+        f"of {found['utterances_a_route']} utterances a route. What it abstains on goes to a stand-in for an LLM that "
+        f"knows the labels, and into a `FeedbackLog`. After each of {found['blocks']} blocks `propose` drafts a change "
+        f"from the log, tests it on held-out feedback and {found['golden']} golden queries, and applies it if it "
+        "passes; then the router is fitted. `python benchmarks/learning.py --data FOLDER`"
+    )
+    return f"{setting}\n\n{table(head, rows)}\n\n![LLM calls and local errors over the stream](img/learning_stream.svg)"
+
+
 # --- picture -----------------------------------------------------------------------------------
 
 
@@ -180,6 +208,7 @@ def page(found: Figures, validation: Figures | None) -> dict[str, str]:
         "commands": "\n".join(COMMANDS),
         "machine": machine({"quality": found}),
         "targets": targets(tasks),
+        "learning": learning(harness.load("learning")),
         "encoding": f"{found['encoding_ms']:.1f}",
         "validation": validation_table(validation["tasks"]) if validation else missing(COMMANDS[1]),
         "risk_plot": f"![Error among the answered over the share of queries that is answered](img/{PICTURE})",

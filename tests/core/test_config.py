@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from synaptoroute_core import ConfigurationError, RouterConfig, SynaptoRouteError
 
-NUMBERS = {name for name in RouterConfig.model_fields if name != "on_encoder_change"}
+NUMBERS = set(RouterConfig.model_fields) - {"on_encoder_change", "auto_refit"}
 WHOLE = {"max_candidates", "max_pending", "max_batch_size", "workers", "cache_size", "max_text_chars"}
 MAY_BE_NONE = {"workers", "timeout_s"}
 SECONDS = {"timeout_s", "drain_timeout_s", "follow_interval_s"}
@@ -66,6 +66,7 @@ def test_a_count_is_a_whole_number(name):
     ("name", "least", "most"),
     [
         ("threshold", -1, 1),
+        ("min_confidence", 0, 1),
         ("min_margin", 0, 2),
         ("max_candidates", 1, 1000),
         ("max_pending", 1, None),
@@ -91,6 +92,17 @@ def test_a_number_is_taken_at_its_bounds_and_refused_beyond_them(name, least, mo
 def test_no_time_is_longer_than_a_thread_can_wait(name):
     """Python's locks raise OverflowError beyond this, in the middle of a query."""
     refused(**{name: threading.TIMEOUT_MAX * 2})
+
+
+@pytest.mark.parametrize("value", [1, 0, "yes", None, 0.5], ids=repr)
+def test_fitting_again_is_on_or_off(value):
+    refused(auto_refit=value)
+    assert RouterConfig(auto_refit=False).auto_refit is False
+
+
+def test_an_answer_must_be_as_sure_as_is_worth_it_where_an_error_undoes_two_right_answers():
+    assert RouterConfig().min_confidence == pytest.approx(2 / 3)
+    assert RouterConfig().auto_refit is True
 
 
 @pytest.mark.parametrize("value", ["re-encode", "", None, True, "RAISE"])

@@ -218,17 +218,24 @@ def test_fits_that_overlap_leave_the_threads_of_the_process_as_they_were():
     def threads():
         return {each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
 
-    encoder = Gated()
-    with open_router() as first, open_router(encoder=encoder) as second:
-        first.fit()
-        before = threads()
-        at_work = threading.Thread(target=second.fit, args=([("slow one", "refund")],))
+    def begin(router, encoder):
+        at_work = threading.Thread(target=router.fit, args=([("slow one", "refund")],))
         at_work.start()
         assert encoder.entered.acquire(timeout=PATIENCE_S)
-        first.fit()
-        assert set(threads().values()) == {1}
+        return at_work
+
+    def end(at_work, encoder):
         encoder.gate.set()
         at_work.join(PATIENCE_S)
+
+    encoders = Gated(), Gated()
+    with open_router(encoder=encoders[0]) as first, open_router(encoder=encoders[1]) as second:
+        before = threads()
+        works = begin(first, encoders[0]), begin(second, encoders[1])
+        assert set(threads().values()) == {1}
+        end(works[0], encoders[0])
+        assert set(threads().values()) == {1}, "the second is still at work"
+        end(works[1], encoders[1])
         assert threads() == before
 
 

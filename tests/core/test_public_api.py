@@ -78,7 +78,19 @@ SIGNATURES = {
     AdaptiveRouter.route_each: "(self, texts, *, options=None)",
     AdaptiveRouter.choices: "(self, names=(), extra=())",
     AdaptiveRouter.explain: "(self, text, *, allowed=None)",
-    AdaptiveRouter.evaluate: "(self, examples)",
+    AdaptiveRouter.evaluate: "(self, examples, *, price_per_call=None)",
+    AdaptiveRouter.fit: "(self, examples=(), *, out_of_scope_share=None, seed=0, progress=None)",
+    AdaptiveRouter.fit_thresholds: "(self, examples, *, objective='f1', limit=None, seed=0)",
+    AdaptiveRouter.calibrate: "(self, examples, *, max_error=0.02, confidence=0.95)",
+    AdaptiveRouter.undo_fit: "(self)",
+    AdaptiveRouter.wait_for_refit: "(self, timeout=None)",
+    AdaptiveRouter.audit: "(self, *, reached=None, limit=20, near_duplicate=0.97, min_lead=0.1)",
+    AdaptiveRouter.suggest: "(self, texts, k=20, *, seed=0)",
+    AdaptiveRouter.propose: (
+        "(self, feedback, *, golden=(), apply=False, holdout=0.3, max_regressions=0, max_error=0.1, create=False, "
+        "max_trials=12, seed=0)"
+    ),
+    AdaptiveRouter.withdraw: "(self, proposal)",
     AdaptiveRouter.add_route: "(self, route, *, overwrite=False)",
     AdaptiveRouter.remove_route: "(self, name)",
     AdaptiveRouter.add_utterances: "(self, name, texts)",
