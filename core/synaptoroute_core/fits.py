@@ -19,6 +19,8 @@ MAX_FITS = 4
 
 MAGIC = b"synaptoroute-head-1\n"
 LENGTH_BYTES = 8
+LARGEST_IDF = 1e6
+"""Far more than the logarithm of any number of texts; its square is still a float."""
 ARRAYS = {
     "weights": "<f4",
     "biases": "<f4",
@@ -166,6 +168,8 @@ def _require_sound(head: Head, arrays: Mapping[str, Any]) -> None:
         and head.weights.shape[1] > lexicon.dim
         and list(head.names) == sorted(set(head.names))
         and bool((lexicon.used >= 0).all() and (lexicon.used < BUCKETS).all())
+        and bool((lexicon.idf > 0).all() and (lexicon.idf < LARGEST_IDF).all())
+        and 0 < lexicon.unseen_idf < LARGEST_IDF
     )
     numbers = [head.blend, head.lexical_weight, lexicon.unseen_idf]
     if not sound or not np.isfinite(numbers).all() or not all(np.isfinite(array).all() for array in arrays.values()):

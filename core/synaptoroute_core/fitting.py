@@ -23,6 +23,7 @@ from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.learning.heads import (
     HeadRequest,
     MadeHead,
+    load_libraries,
     make_head,
     retrain_head,
     rule_of_similarity,
@@ -336,8 +337,9 @@ class Fitting:
 
 @contextmanager
 def _extra() -> Iterator[None]:
-    """Turn a library that is not installed into a word on the extra that installs it."""
+    """Load what training needs; turn a library that is not installed into a word on the extra that installs it."""
     try:
+        load_libraries()
         yield
     except ModuleNotFoundError as error:
         raise missing_extra("fit", error) from error
@@ -355,9 +357,6 @@ class _OneThread:
         self._limits = ExitStack()
 
     def __enter__(self) -> None:
-        # First: a BLAS that is loaded later is not held back.
-        import sklearn.linear_model
-        import sklearn.utils.extmath  # noqa: F401  # and those above: it is the loading that matters
         from threadpoolctl import threadpool_limits
 
         with self._lock:

@@ -68,7 +68,10 @@ class Refitter:
             except ImportError as error:
                 logger.warning("the router was not fitted again, decisions go by similarity: %s", error)
             except Exception:
-                logger.exception("the router could not be fitted again, decisions go by similarity")
+                # At the end of a program that closed nothing, no pool takes work any more: nobody's fault.
+                ending = self._closed or not threading.main_thread().is_alive()
+                level = logging.DEBUG if ending else logging.ERROR
+                logger.log(level, "the router could not be fitted again, decisions go by similarity", exc_info=True)
             with self._changed:
                 self._done = wanted
                 self._changed.notify_all()

@@ -174,6 +174,8 @@ UNSOUND = {
     "no room for an embedding": lambda it: replace(it, weights=it.weights[:, :2]),
     "a bucket too high": lambda it: replace(it, lexicon=replace(it.lexicon, used=it.lexicon.used + BUCKETS)),
     "a bucket below zero": lambda it: replace(it, lexicon=replace(it.lexicon, used=it.lexicon.used - BUCKETS)),
+    "a weight of nothing": lambda it: replace(it, lexicon=replace(it.lexicon, idf=it.lexicon.idf * np.float32(0))),
+    "a weight beyond all": lambda it: replace(it, lexicon=replace(it.lexicon, unseen_idf=1e300)),
     "weights of other buckets": lambda it: replace(it, lexicon=replace(it.lexicon, idf=it.lexicon.idf[1:])),
     "rows of other buckets": lambda it: replace(it, lexicon=replace(it.lexicon, projection=np.ones((2, 2), "f2"))),
 }

@@ -4,6 +4,7 @@ import copy
 import gc
 import logging
 import pickle
+import subprocess
 import sys
 import threading
 import time
@@ -297,6 +298,32 @@ def test_a_fit_that_fails_is_logged_and_the_next_edit_tries_again(soon, monkeypa
         router.remove_route(NEW.name)
         assert router.wait_for_refit(PATIENCE_S)
         assert scorers(router) == {"head"}
+
+
+LEAVING = """
+import sys, threading, time
+from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route, fitting, refitting
+
+make_head, entered = fitting.make_head, threading.Event()
+
+def late(*arguments):
+    entered.set()
+    while threading.main_thread().is_alive():
+        time.sleep(0.001)
+    return make_head(*arguments)
+
+routes = [Route(f"r{number}", [f"matter{number} {row}" for row in range(9)]) for number in range(20)]
+router = AdaptiveRouter(routes, encoder=HashingEncoder(dim=64))
+router.fit()
+fitting.make_head, refitting.QUIET_S = late, 0.01
+router.add_utterances("r1", ["another matter"])
+assert entered.wait(30)
+"""
+
+
+def test_a_program_that_ends_while_a_head_is_made_ends_in_silence():
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- the thread -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,16 @@ def rule_of_similarity(snapshot: Snapshot, policy: Policy) -> float:
     """The threshold of similarity scores in force, of routes without their own."""
     head, least = snapshot.rule
     return policy.threshold if head is not None or least is None else least
+
+
+def load_libraries() -> None:
+    """Import what training needs: a limit on BLAS threads does not reach a library that is loaded under it.
+
+    Raises:
+        ModuleNotFoundError: One is not installed.
+    """
+    for name in ("scipy.optimize", "sklearn.linear_model", "sklearn.utils.extmath"):
+        import_module(name)
 
 
 def make_head(snapshot: Snapshot, request: HeadRequest, encode: Encode, step: Step, threads: int = 1) -> MadeHead:
