@@ -49,6 +49,8 @@ class Committer:
             "synaptoroute-store", idle=self._follow, interval_s=config.follow_interval_s if follows else None
         )
         self._mismatch_reported = False
+        #: Called in the owner's thread when another process's changes were put in force.
+        self.on_followed: Callable[[], None] | None = None
         try:
             self._owner.run(lambda: self._load(reencode=config.on_encoder_change == "reencode"))
         except BaseException:
@@ -113,6 +115,8 @@ class Committer:
                 )
             return
         self._index.apply(feed.changes, feed.revision)
+        if self.on_followed is not None:
+            self.on_followed()
 
     def _is_foreign(self, feed: Feed) -> bool:
         return feed.fingerprint not in (None, self._encoder.fingerprint)

@@ -70,7 +70,7 @@ def _advise(decision: Decision, min_margin: float) -> str:
             f"{best.route} leads {second} by {lead:.{places}f} and needs {min_margin:.{places}f}. Add utterances "
             "that tell the two apart, or merge them if they are one."
         )
-    headroom = min(surplus, lead - min_margin)
+    headroom = surplus if decision.confidence is not None else min(surplus, lead - min_margin)
     return f"{short}, and leads by {lead:.3f}; it would take {headroom:.{_places(headroom)}f} less to abstain."
 
 

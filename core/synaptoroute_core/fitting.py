@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Literal
-
-import numpy as np
-from tqdm import tqdm
+from collections.abc import Callable, Iterable, Sequence
 
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, encode_texts
-from synaptoroute_core.errors import ConfigurationError, RouterClosedError, missing_extra, shorten
+from synaptoroute_core.errors import ConfigurationError, RouterClosedError, shorten
 from synaptoroute_core.fits import Fit
 from synaptoroute_core.head import Head
 from synaptoroute_core.index import RouteIndex
-from synaptoroute_core.learning.heads import (
-    HeadRequest,
-    MadeHead,
-    load_libraries,
-    make_head,
-    retrain_head,
-    rule_of_similarity,
-)
+from synaptoroute_core.learning.heads import HeadRequest, MadeHead, make_head, retrain_head, showing, training
 from synaptoroute_core.learning.reports import FitReport
-from synaptoroute_core.learning.thresholds.calibration import CalibrationReport, plan_calibration, report_of
-from synaptoroute_core.learning.thresholds.outcomes import Outcomes, outcomes_of
-from synaptoroute_core.learning.thresholds.planning import plan_thresholds
 from synaptoroute_core.refitting import Refitter
 from synaptoroute_core.serving import QueryService, processors
 from synaptoroute_core.snapshot import Snapshot
@@ -94,7 +77,7 @@ class Fitting:
             raise ConfigurationError(f"out_of_scope_share = {shorten(share)}: use a share from 0 to below 1, or None")
         request = HeadRequest(tuple(checked_examples(examples, self._index.names())), share, seed)
         snapshot = self._index.snapshot()
-        with _showing(progress=progress) as step:
+        with showing(progress=progress) as step:
             made = self._make(snapshot, request, step, threads=processors())
         receipt, fresh = self._editor.push_fit(made.fit(), {}, seen=snapshot.edits)
         if not fresh:
@@ -113,127 +96,6 @@ class Fitting:
         return await asyncio.to_thread(
             self.fit, examples, out_of_scope_share=out_of_scope_share, seed=seed, progress=progress
         )
-
-    def fit_thresholds(
-        self,
-        examples: Iterable[Example],
-        *,
-        objective: Literal["f1", "max_fpr", "max_error"] = "f1",
-        limit: float | None = None,
-        seed: int = 0,
-    ) -> FitReport:
-        """Fit the thresholds of similarity scores to labelled texts; never to the worse.
-
-        A threshold common to all routes is fitted, and a route gets one of its own where cross-validation
-        says that it does better with it. Nothing is changed unless the new thresholds beat the ones
-        in force on examples that they were not fitted on. Routes without labels keep what they have.
-
-        Args:
-            examples: Pairs of a text and the name of its route, or None if it belongs to none: the more of the
-                latter, the better.
-            objective: ``f1``: the highest mean F1 of the routes; ``max_fpr``: the lowest thresholds at which at most
-                ``limit`` of the out-of-scope examples are answered; ``max_error``: the most answers of which at most
-                ``limit`` are wrong (:meth:`calibrate` makes a promise of it).
-            limit: A share between 0 and 1, for the last two.
-            seed: Decides the folds of the cross-validation.
-
-        Raises:
-            RouteNotFoundError: A label is no route's name.
-            InvalidTextError: A text is not usable.
-            ConfigurationError: An argument is not valid, or there is a fitted head, which asks no thresholds of scores.
-            StorageError: It could not be stored; nothing has changed.
-        """
-        started = time.perf_counter()
-        snapshot, outcomes = self._outcomes(examples)
-        if snapshot.rule.head is not None:
-            raise ConfigurationError(
-                "a fitted head decides, and thresholds of similarity scores do not matter: use calibrate(), "
-                "or take the head back with undo_fit()"
-            )
-        default = rule_of_similarity(snapshot, self._service.policy)
-        plan = plan_thresholds(outcomes, snapshot.thresholds, default, objective=objective, limit=limit, seed=seed)
-        thresholds: dict[str, float | None] = {}
-        revision = snapshot.revision
-        if plan.changed:
-            moved = ~np.isclose(plan.own, snapshot.thresholds, rtol=0, atol=0, equal_nan=True)
-            for place in np.flatnonzero(moved):
-                value = float(plan.own[place])
-                thresholds[snapshot.names[place]] = None if np.isnan(value) else value
-            fit = Fit("thresholds", threshold=plan.default, details={"objective": objective, "limit": limit})
-            revision = self._editor.push_fit(fit, thresholds, seen=snapshot.edits)[0].revision
-        return FitReport(
-            kind="thresholds",
-            changed=plan.changed,
-            reason=plan.reason,
-            revision=revision,
-            routes=len(snapshot.names),
-            utterances=len(snapshot.order),
-            examples=len(outcomes),
-            held_out=plan.held_out,
-            before=plan.before,
-            after=plan.after,
-            threshold=plan.default,
-            thresholds=thresholds,
-            settings={"objective": objective, "limit": limit, "seed": seed, "routes_with_own": list(plan.kept_own)},
-            seconds=time.perf_counter() - started,
-        )
-
-    async def afit_thresholds(
-        self,
-        examples: Iterable[Example],
-        *,
-        objective: Literal["f1", "max_fpr", "max_error"] = "f1",
-        limit: float | None = None,
-        seed: int = 0,
-    ) -> FitReport:
-        """The awaitable twin of :meth:`fit_thresholds`."""
-        return await asyncio.to_thread(self.fit_thresholds, examples, objective=objective, limit=limit, seed=seed)
-
-    def calibrate(
-        self, examples: Iterable[Example], *, max_error: float = 0.02, confidence: float = 0.95
-    ) -> CalibrationReport:
-        """Choose when to abstain so that at most ``max_error`` of the answers are wrong, with a guarantee.
-
-        With probability ``confidence``, over the draw of the examples, no more than ``max_error`` of the
-        answers to traffic like the examples are wrong; out-of-scope queries that are answered count as
-        wrong. It holds for texts from the same source, labelled in the same way, and none of which the
-        router has learned from. One threshold is set for all routes, whose own similarity thresholds are
-        cleared. If the examples cannot support the promise, nothing is changed and the report says what it would
-        take.
-
-        Args:
-            examples: Pairs of a text and the name of its route, or None if it belongs to none.
-            max_error: The greatest share of wrong answers among the answers, between 0 and 1.
-            confidence: How often the promise must hold, between 0 and 1.
-
-        Raises:
-            RouteNotFoundError: A label is no route's name.
-            InvalidTextError: A text is not usable.
-            ConfigurationError: An argument is not valid, the fitted head is out of date, or the routes were changed
-                meanwhile.
-            StorageError: It could not be stored; nothing has changed.
-        """
-        snapshot, outcomes = self._outcomes(examples)
-        plan = plan_calibration(outcomes, max_error=max_error, confidence=confidence)
-        if plan.threshold is None:
-            return report_of(plan, snapshot.revision)
-        head = snapshot.rule.head
-        own = {name: None for name, value in zip(snapshot.names, snapshot.thresholds, strict=True) if value == value}  # noqa: PLR0124
-        fit = Fit(
-            "calibration",
-            threshold=plan.threshold,
-            head=head,
-            details={"max_error": max_error, "confidence": confidence},
-        )
-        thresholds = {} if head is not None else own
-        receipt, _ = self._editor.push_fit(fit, thresholds, seen=snapshot.edits, only_fresh=True)
-        return report_of(plan, receipt.revision)
-
-    async def acalibrate(
-        self, examples: Iterable[Example], *, max_error: float = 0.02, confidence: float = 0.95
-    ) -> CalibrationReport:
-        """The awaitable twin of :meth:`calibrate`."""
-        return await asyncio.to_thread(self.calibrate, examples, max_error=max_error, confidence=confidence)
 
     def undo_fit(self) -> Receipt:
         """Take back the last of ``fit``, ``fit_thresholds`` and ``calibrate``, with the thresholds that it replaced.
@@ -280,6 +142,11 @@ class Fitting:
         if self._config.auto_refit and self._stale() is not None:
             self._refitter.request()
 
+    def _followed(self) -> None:
+        """Another process has changed the routes: it should fit again, but may have ended at once."""
+        if self._config.auto_refit and self._stale() is not None:
+            self._refitter.request(patient=True)
+
     def _stale(self) -> Fit | None:
         """The newest fit of a head, if it is not fresh."""
         newest = next((fit for fit in reversed(self._index.fits) if fit.kind == "head"), None)
@@ -311,78 +178,12 @@ class Fitting:
         def encode(texts: Sequence[str]) -> Vectors:
             return encode_texts(self._encoder, texts, label="encoding", threads=threads)
 
-        with _extra(), ONE_THREAD:
+        with training():
             return make_head(snapshot, request, encode, step, threads)
 
     def _retrained(self, snapshot: Snapshot, head: Head) -> Head:
         """A head for other utterances, made as this one was, which keeps its acceptor."""
         details = next(fit.details for fit in reversed(self._index.fits) if fit.kind == "head")
         request = HeadRequest.from_details(details, snapshot.names)
-        with _extra(), ONE_THREAD:
+        with training():
             return retrain_head(snapshot, request, head, self._service.encode)
-
-    def _outcomes(self, examples: Iterable[Example]) -> tuple[Snapshot, Outcomes]:
-        """What becomes of labelled texts at one version of the routes, thresholds aside."""
-        pairs = checked_examples(examples, self._index.names())
-        if self._stale() is not None:
-            raise ConfigurationError(
-                "the fitted head is out of date since utterances were changed, and what is found now would not be "
-                "true of the next one: wait_for_refit() or fit() first, or take it back with undo_fit()"
-            )
-        snapshot = self._index.snapshot()
-        decisions = self._service.decide_all([text for text, _ in pairs], snapshot)
-        margin = 0.0 if snapshot.rule.head is not None else self._config.min_margin
-        return snapshot, outcomes_of(pairs, decisions, snapshot.names, margin)
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    """Load what training needs; turn a library that is not installed into a word on the extra that installs it."""
-    try:
-        load_libraries()
-        yield
-    except ModuleNotFoundError as error:
-        raise missing_extra("fit", error) from error
-
-
-class _OneThread:
-    """BLAS with one thread: for matrices of this size more only get into each other's way, and the queries'.
-
-    Fits may overlap: the first one sets it for the process, and the last one sets it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._limits = ExitStack()
-
-    def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with self._lock:
-            if not self._running:
-                self._limits.enter_context(threadpool_limits(1))
-            self._running += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._running -= 1
-            if not self._running:
-                self._limits.close()
-
-
-ONE_THREAD = _OneThread()
-
-
-@contextmanager
-def _showing(*, progress: bool | None) -> Iterator[Callable[[float], None]]:
-    """A progress bar over the share of a fit that is done."""
-    disable = None if progress is None else not progress
-    with tqdm(
-        total=1.0, desc="fitting", leave=False, disable=disable, bar_format="{desc}: {percentage:3.0f}%|{bar}|"
-    ) as bar:
-
-        def step(share: float) -> None:
-            bar.update(min(share, 1.0 - bar.n))
-
-        yield step

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from synaptoroute_core.calibrating import Calibrating
 from synaptoroute_core.changes import PutRoutes, Vectors
 from synaptoroute_core.errors import ConfigurationError
 from synaptoroute_core.feedback import FeedbackLog
 from synaptoroute_core.fits import FittedRule
-from synaptoroute_core.fitting import Fitting
 from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.learning.audit.auditing import audit_snapshot
 from synaptoroute_core.learning.audit.findings import AuditReport
@@ -22,7 +22,7 @@ from synaptoroute_core.text import clean_query
 from synaptoroute_core.types import Decision, Example, Receipt, Route
 
 
-class Improving(Fitting):
+class Improving(Calibrating):
     """Methods that find out what is wrong with the routes, and mend it."""
 
     def audit(

@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 QUIET_S = 1.0
 """Edits come in bursts: a fit waits until there was none for so long."""
+FOLLOWER_QUIET_S = 30.0
+"""The same after another process's edits, which has had the time to fit by then if it is still there."""
 Stopping = Callable[[], bool]
 
 
@@ -28,6 +30,7 @@ class Refitter:
         self._wanted = 0  # how often it was asked for
         self._done = 0  # how many of these are answered
         self._closed = False
+        self._quiet_s = QUIET_S
         self._thread: threading.Thread | None = None
 
     @property
@@ -35,11 +38,18 @@ class Refitter:
         """Whether a job was asked for that has not ended."""
         return self._done < self._wanted and not self._closed
 
-    def request(self) -> None:
-        """Ask for the job; returns at once."""
+    def request(self, *, patient: bool = False) -> None:
+        """Ask for the job; returns at once.
+
+        Args:
+            patient: Whether somebody else is likely to do it, so that there is time to see.
+        """
         with self._changed:
             if self._closed:
                 return
+            # Who cannot wait does not wait for one who can.
+            quiet_s = FOLLOWER_QUIET_S if patient else QUIET_S
+            self._quiet_s = min(quiet_s, self._quiet_s) if self._done < self._wanted else quiet_s
             self._wanted += 1
             self._changed.notify_all()
             if self._thread is None:
@@ -77,7 +87,7 @@ class Refitter:
                 self._changed.notify_all()
 
     def _is_asked_again(self, so_far: int) -> bool:
-        return self._changed.wait_for(lambda: self._closed or self._wanted != so_far, QUIET_S)
+        return self._changed.wait_for(lambda: self._closed or self._wanted != so_far, self._quiet_s)
 
     def _next(self) -> int | None:
         """Wait for a request and for quiet after it; what it then answers, None when closed."""

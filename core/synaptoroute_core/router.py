@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,9 +58,10 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
         self._index = RouteIndex(self._encoder.dim)
         self._service = QueryService(self._encoder, self._index, self._config)
         self._editor = RouteEditor(store, self._index, self._encoder, self._config)
-        # A weak method: a thread that holds the router would keep it from being collected.
-        refit = weakref.WeakMethod(self._refit)
-        self._refitter = Refitter(lambda stopping: _refit_if_alive(refit, stopping))
+        # Weak methods: a thread that holds the router would keep it from being collected.
+        refit, followed = weakref.WeakMethod(self._refit), weakref.WeakMethod(self._followed)
+        self._refitter = Refitter(lambda stopping: _call_if_alive(refit, stopping))
+        self._editor.on_followed = lambda: _call_if_alive(followed)
         self._finalizer = weakref.finalize(self, _close_forgotten, self._service, self._editor, self._refitter)
         try:
             given = require_routes(routes)
@@ -183,10 +184,10 @@ def _reopen(kind: type[AdaptiveRouter], arguments: dict[str, Any], fits: tuple[F
     return router
 
 
-def _refit_if_alive(refit: weakref.WeakMethod[Any], stopping: Callable[[], bool]) -> None:
-    method = refit()
-    if method is not None:
-        method(stopping)
+def _call_if_alive(method: weakref.WeakMethod[Any], *arguments: object) -> None:
+    alive = method()
+    if alive is not None:
+        alive(*arguments)
 
 
 def _close_forgotten(service: QueryService, editor: RouteEditor, refitter: Refitter) -> None:

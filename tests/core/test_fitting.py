@@ -215,7 +215,7 @@ def test_routes_that_change_while_a_fit_is_at_work_leave_it_behind(router, makin
 def test_fits_that_overlap_leave_the_threads_of_the_process_as_they_were():
     from threadpoolctl import threadpool_info
 
-    from synaptoroute_core.learning.heads import load_libraries
+    from synaptoroute_core.learning.heads.running import load_libraries
 
     def threads():
         return {each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}

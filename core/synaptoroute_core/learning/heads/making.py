@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,9 @@ MAX_TEXTS = 20_000
 """Texts that a head is trained on. Of more, each route gives as many as the others, and at most this many in all."""
 OUT_OF_SCOPE_SHARE = 0.2
 """Strangers among the queries, where no examples tell how many there are."""
+UTTERANCES_FOR_COPIES = 20
+"""Texts a route, on average, from which copies with typing errors are tried. With 10 they cost most of a percent of
+accuracy on validation splits, and there are too few texts for cross-validation to see it."""
 FEWEST_ROUTES = 2
 FEWEST_EXAMPLES = 50
 """Labelled examples from which the share of strangers is read."""
@@ -150,16 +152,6 @@ def rule_of_similarity(snapshot: Snapshot, policy: Policy) -> float:
     return policy.threshold if head is not None or least is None else least
 
 
-def load_libraries() -> None:
-    """Import what training needs: a limit on BLAS threads does not reach a library that is loaded under it.
-
-    Raises:
-        ModuleNotFoundError: One is not installed.
-    """
-    for name in ("scipy.optimize", "sklearn.linear_model", "sklearn.utils.extmath"):
-        import_module(name)
-
-
 def make_head(snapshot: Snapshot, request: HeadRequest, encode: Encode, step: Step, threads: int = 1) -> MadeHead:
     """Train a head on the utterances of a snapshot, and on examples if there are any.
 
@@ -241,7 +233,7 @@ def gather(snapshot: Snapshot, request: HeadRequest, encode: Encode) -> tuple[li
 
 def _with_copies(texts: Sequence[str], material: Material, seed: int, encode: Encode) -> Material:
     """The material with a copy of each text with typing errors, if there is enough to judge copies by."""
-    if len(texts) * HELD_BACK < FEWEST:
+    if len(texts) * HELD_BACK < FEWEST or len(texts) < UTTERANCES_FOR_COPIES * len(material.names):
         return material
     chooser = random.Random(seed)  # noqa: S311  # no secret
     copied = [corrupt(text, chooser) for text in texts]
