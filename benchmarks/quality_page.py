@@ -158,15 +158,8 @@ def learning(found: dict[str, Any] | None) -> str:
         )
     head = ["router", "LLM calls, first block", "last block", "local answers wrong, first block", "last block"]
     head += ["accuracy on test, before", "after", "out of scope accepted on test, before", "after"]
-    setting = (
-        f"A stream of {found['queries']:,} clinc150 queries (train and validation, some out of scope) meets a "
-        f"router with {found['utterances_a_route']} utterances a route. What it abstains on goes to a stand-in for an LLM "
-        f"that knows the labels, and into a `FeedbackLog`. After each of {found['blocks']} blocks `propose` drafts a change "
-        f"from the log, tests it on held-out feedback and {found['golden']} golden queries, and applies it if it "
-        "passes; then the router is fitted. `python benchmarks/learning.py --data FOLDER`"
-    )
     picture = "![LLM calls and local errors over the stream](img/learning_stream.svg)"
-    return "\n\n".join([setting, table(head, rows), picture])
+    return "\n\n".join([table(head, rows), picture])
 
 
 # --- picture -----------------------------------------------------------------------------------
