@@ -239,11 +239,12 @@ class Decision(FrozenModel):
         reason: ``matched``; ``below_threshold`` (the best score is too low); ``ambiguous`` (the two
             best are too close); ``low_confidence`` (a fitted router's confidence is too low);
             ``no_routes`` (there was nothing to choose from).
-        score: The best candidate's score, -1 to 1; None without candidates.
+        score: The best candidate's score, -1 to 1; None without candidates. Where a fitted head decides, it is
+            the confidence, and the other candidates' scores stand to it as the head's probabilities do.
         threshold: The score that the best candidate needed; None without candidates.
         margin: Lead of the best candidate over the second; None with fewer than two.
         confidence: Calibrated probability that the best candidate is right; None unless fitted.
-        scorer: The rule that spoke: ``similarity``, or the name of a fitted one.
+        scorer: The rule that spoke: ``similarity``, or ``head`` for a fitted one.
         candidates: Best first, at most ``RouterConfig.max_candidates``.
         near_boundary: ``route`` could differ on another machine: scores that moved by the encoder's
             numerical noise would be enough.
