@@ -107,8 +107,6 @@ def calibrate(
     labelled = trials.Labelled.read(examples)
     with Source(db, encoder=encoder, reencode=reencode).open_existing() as router:
         pairs = labelled.examples_of(router)
-        if learned.is_left_behind(router.fits):
-            show_note("the routes have changed since the head was fitted: this calibrates similarity, not the head")
         seen = sum(trials.count_learned(router, pairs))
         if seen:
             show_note(f"{seen:,} of the examples are what the router has learned from: the promise is void with them")

@@ -13,6 +13,8 @@ import pytest
 from fitted import NEW, QUERIES, answers, newest_head, open_router, scorers
 from gates import PATIENCE_S
 
+from synaptoroute_core import refitting
+
 OFTEN = {"follow_interval_s": 0.02}
 
 NEIGHBOUR = """
@@ -98,6 +100,28 @@ def test_a_fit_is_seen_within_a_second_by_routers_that_follow_as_they_do_by_defa
         while router.revision != other.revision and time.monotonic() < seen + 10:
             time.sleep(0.01)
         assert answers(router) == answers(other)
+
+
+def test_a_follower_makes_the_head_again_where_the_author_of_an_edit_is_gone(path, monkeypatch):
+    monkeypatch.setattr(refitting, "FOLLOWER_QUIET_S", 0.05)
+    with open_router((), store=path, auto_refit=True, **OFTEN) as follower:
+        follower.fit()
+        with open_router((), store=path) as author:  # auto_refit=False, as the command line
+            edited = author.add_route(NEW).revision
+        eventually(lambda: follower.revision > edited)
+        assert [fit.fresh for fit in follower.fits] == [True]
+        assert NEW.name in follower.fits[-1].head.names
+        assert scorers(follower) == {"head"}
+
+
+def test_a_follower_gives_the_author_of_an_edit_time_to_make_the_head_again(path):
+    with open_router((), store=path, auto_refit=True, **OFTEN) as follower:
+        follower.fit()
+        with open_router((), store=path) as author:
+            edited = author.add_route(NEW).revision
+        eventually(lambda: follower.revision == edited)
+        assert not follower.wait_for_refit(0.5)
+        assert follower.revision == edited
 
 
 def test_a_head_that_another_router_made_again_is_followed(path, soon):

@@ -91,7 +91,9 @@ async def test_one_bad_input_fails_alone(step):
     ):
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [Decision, InvalidTextError, TypeError, Decision]
-    assert [run.error is None for run in tracer.runs] == [True, False, False, True] * 2
+    traced = [run.error is None for run in tracer.runs]
+    assert traced[:4] == [True, False, False, True]
+    assert sorted(traced[4:]) == [False, False, True, True], "awaited runs are traced in whatever order they begin"
 
 
 async def test_a_batch_raises_its_first_error(step):
