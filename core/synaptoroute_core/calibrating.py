@@ -29,7 +29,8 @@ class Calibrating(Fitting):
         examples: Iterable[Example],
         *,
         objective: Literal["f1", "max_fpr", "max_error"] = "f1",
-        limit: float | None = None,
+        max_fpr: float | None = None,
+        max_error: float | None = None,
         seed: int = 0,
     ) -> FitReport:
         """Fit the thresholds of similarity scores to labelled texts; never to the worse.
@@ -41,10 +42,11 @@ class Calibrating(Fitting):
         Args:
             examples: Pairs of a text and the name of its route, or None if it belongs to none: the more of the
                 latter, the better.
-            objective: ``f1``: the highest mean F1 of the routes; ``max_fpr``: the lowest thresholds at which at most
-                ``limit`` of the out-of-scope examples are answered; ``max_error``: the most answers of which at most
-                ``limit`` are wrong (:meth:`calibrate` makes a promise of it).
-            limit: A share between 0 and 1, for the last two.
+            objective: ``f1``, the highest mean F1 of the routes, unless one of the next two is given.
+            max_fpr: A share between 0 and 1: the lowest thresholds at which at most so many of the out-of-scope
+                examples are answered.
+            max_error: A share between 0 and 1: the most answers of which at most so many are wrong
+                (:meth:`calibrate` makes a promise of it).
             seed: Decides the folds of the cross-validation.
 
         Raises:
@@ -54,6 +56,7 @@ class Calibrating(Fitting):
             StorageError: It could not be stored; nothing has changed.
         """
         started = time.perf_counter()
+        wanted, limit = _objective_of(objective, max_fpr=max_fpr, max_error=max_error)
         snapshot, outcomes = self._outcomes(examples)
         if snapshot.rule.head is not None:
             raise ConfigurationError(
@@ -61,7 +64,7 @@ class Calibrating(Fitting):
                 "or take the head back with undo_fit()"
             )
         default = rule_of_similarity(snapshot, self._service.policy)
-        plan = plan_thresholds(outcomes, snapshot.thresholds, default, objective=objective, limit=limit, seed=seed)
+        plan = plan_thresholds(outcomes, snapshot.thresholds, default, objective=wanted, limit=limit, seed=seed)
         thresholds: dict[str, float | None] = {}
         revision = snapshot.revision
         if plan.changed:
@@ -69,7 +72,7 @@ class Calibrating(Fitting):
             for place in np.flatnonzero(moved):
                 value = float(plan.own[place])
                 thresholds[snapshot.names[place]] = None if np.isnan(value) else value
-            fit = Fit("thresholds", threshold=plan.default, details={"objective": objective, "limit": limit})
+            fit = Fit("thresholds", threshold=plan.default, details={"objective": wanted, "limit": limit})
             revision = self._editor.push_fit(fit, thresholds, seen=snapshot.edits)[0].revision
         return FitReport(
             kind="thresholds",
@@ -84,7 +87,7 @@ class Calibrating(Fitting):
             after=plan.after,
             threshold=plan.default,
             thresholds=thresholds,
-            settings={"objective": objective, "limit": limit, "seed": seed, "routes_with_own": list(plan.kept_own)},
+            settings={"objective": wanted, "limit": limit, "seed": seed, "routes_with_own": list(plan.kept_own)},
             seconds=time.perf_counter() - started,
         )
 
@@ -93,11 +96,14 @@ class Calibrating(Fitting):
         examples: Iterable[Example],
         *,
         objective: Literal["f1", "max_fpr", "max_error"] = "f1",
-        limit: float | None = None,
+        max_fpr: float | None = None,
+        max_error: float | None = None,
         seed: int = 0,
     ) -> FitReport:
         """The awaitable twin of :meth:`fit_thresholds`."""
-        return await asyncio.to_thread(self.fit_thresholds, examples, objective=objective, limit=limit, seed=seed)
+        return await asyncio.to_thread(
+            self.fit_thresholds, examples, objective=objective, max_fpr=max_fpr, max_error=max_error, seed=seed
+        )
 
     def calibrate(
         self, examples: Iterable[Example], *, max_error: float = 0.02, confidence: float = 0.95
@@ -159,3 +165,19 @@ class Calibrating(Fitting):
         decisions = self._service.decide_all([text for text, _ in pairs], snapshot)
         margin = 0.0 if snapshot.rule.head is not None else self._config.min_margin
         return snapshot, outcomes_of(pairs, decisions, snapshot.names, margin)
+
+
+def _objective_of(objective: str, **limits: float | None) -> tuple[str, float | None]:
+    """The objective and its limit, from a call's arguments.
+
+    Raises:
+        ConfigurationError: Two limits are given, or one that does not go with the objective.
+    """
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if len(given) > 1:
+        raise ConfigurationError(f"{' and '.join(given)} are two objectives: give one of them")
+    for name, limit in given.items():
+        if objective not in ("f1", name):
+            raise ConfigurationError(f"objective = {objective!r} does not go with {name}: leave one of them out")
+        return name, limit
+    return objective, None

@@ -54,7 +54,7 @@ def fit(
     from synaptoroute_integrations.cli.sources import Source
 
     form = form_of(as_json=as_json, as_markdown=as_markdown)
-    if thresholds is None and limit is not None:
+    if thresholds in (None, "f1") and limit is not None:
         raise ConfigurationError("--limit goes with --thresholds max_fpr or max_error")
     if thresholds is not None and (examples is None or share is not None):
         raise ConfigurationError("--thresholds is fitted to --examples FILE alone, without --out-of-scope-share")
@@ -65,7 +65,9 @@ def fit(
         if thresholds is None:
             report = trials.fit_head(router, pairs, share=share, seed=seed)
         else:
-            report = router.fit_thresholds(pairs, objective=thresholds, limit=limit, seed=seed)
+            report = router.fit_thresholds(
+                pairs, objective=thresholds, seed=seed, **({} if limit is None else {thresholds: limit})
+            )
         learned.show_fit(report, form=form)
         if calibrated and report.changed:
             show_note("the calibration before it is no longer in force: see `synaptoroute calibrate`")

@@ -55,7 +55,16 @@ def test_under_a_head_thresholds_of_scores_are_not_fitted(router):
     assert router.fit_thresholds(MANY).kind == "thresholds"
 
 
-@pytest.mark.parametrize("settings", [{"objective": "f2"}, {"objective": "max_error"}, {"limit": 0.1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "f2"},
+        {"objective": "max_error"},
+        {"max_fpr": 0.1, "max_error": 0.1},
+        {"objective": "max_error", "max_fpr": 0.1},
+        {"max_error": 1.5},
+    ],
+)
 def test_an_aim_that_is_none_is_refused(router, settings):
     with pytest.raises(ConfigurationError):
         router.fit_thresholds(MANY, **settings)

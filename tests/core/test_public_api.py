@@ -80,7 +80,7 @@ SIGNATURES = {
     AdaptiveRouter.explain: "(self, text, *, allowed=None)",
     AdaptiveRouter.evaluate: "(self, examples, *, price_per_call=None)",
     AdaptiveRouter.fit: "(self, examples=(), *, out_of_scope_share=None, seed=0, progress=None)",
-    AdaptiveRouter.fit_thresholds: "(self, examples, *, objective='f1', limit=None, seed=0)",
+    AdaptiveRouter.fit_thresholds: "(self, examples, *, objective='f1', max_fpr=None, max_error=None, seed=0)",
     AdaptiveRouter.calibrate: "(self, examples, *, max_error=0.02, confidence=0.95)",
     AdaptiveRouter.undo_fit: "(self)",
     AdaptiveRouter.wait_for_refit: "(self, timeout=None)",

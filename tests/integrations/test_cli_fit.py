@@ -167,7 +167,7 @@ def test_thresholds_are_those_of_the_engine(plain, queries, bundled, support_rou
     aim = ["--thresholds", "max_fpr", "--limit", "0.05", "--seed", "3"]
     report = json.loads(ok("fit", "--db", plain, "--examples", queries, *aim, "--json"))
     with AdaptiveRouter(support_routes, encoder=bundled) as router:
-        expected = router.fit_thresholds(support_examples, objective="max_fpr", limit=0.05, seed=3)
+        expected = router.fit_thresholds(support_examples, max_fpr=0.05, seed=3)
     assert timeless(report) == timeless(expected.to_dict())
     assert f"decided by similarity, from a score of {report['threshold']:.4f} on" in ok("list", "--db", plain)
 
@@ -184,7 +184,7 @@ def test_thresholds_that_are_no_better_change_nothing_and_are_exit_code_1(plain,
 
 def test_routes_with_a_threshold_of_their_own_are_shown_with_it(plain, bundled, support_examples, capsys):
     with open_as_is(plain, bundled) as router:
-        report = router.fit_thresholds(support_examples, objective="max_fpr", limit=0.05)
+        report = router.fit_thresholds(support_examples, max_fpr=0.05)
     own = {"threshold": 0.4, "thresholds": {"refund_status": 0.625, "order_status": None}}
     show_fit(report.model_copy(update=own), form="screen")
     assert capsys.readouterr().out.endswith("answers from a score of 0.4000 on; refund_status 0.6250\n")
@@ -359,8 +359,11 @@ def test_taking_back_and_listing_load_no_model(fitted):
         (["fit", "--limit", "0.1"], "--limit goes with --thresholds"),
         (["fit", "--thresholds", "f1"], "--thresholds is fitted to --examples FILE"),
         (["fit", "--thresholds", "f1", "--examples", "GOOD", "--out-of-scope-share", "0.1"], "--out-of-scope-share"),
-        (["fit", "--thresholds", "f1", "--examples", "GOOD", "--limit", "0.1"], "limit = 0.1"),
-        (["fit", "--thresholds", "max_fpr", "--examples", "GOOD"], "limit = None"),
+        (
+            ["fit", "--thresholds", "f1", "--examples", "GOOD", "--limit", "0.1"],
+            "--limit goes with --thresholds max_fpr or max_error",
+        ),
+        (["fit", "--thresholds", "max_fpr", "--examples", "GOOD"], "max_fpr = None"),
         (["fit", "--out-of-scope-share", "1.5"], "out_of_scope_share = 1.5"),
         (["fit", "--examples", "STRANGE"], "strange.jsonl, line 2: no route is named 'refunds'"),
         (["fit", "--examples", "nowhere.csv"], "nowhere.csv: No such file"),

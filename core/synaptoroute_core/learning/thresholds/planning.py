@@ -181,7 +181,7 @@ def _check(outcomes: Outcomes, objective: str, limit: float | None, folds: int) 
     if objective == "f1" and limit is not None:
         raise ConfigurationError(f"limit = {shorten(limit)}: the objective 'f1' has none; leave it out")
     if objective != "f1" and (isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < 1):
-        raise ConfigurationError(f"limit = {shorten(limit)}: {objective!r} needs a share between 0 and 1, such as 0.05")
+        raise ConfigurationError(f"{objective} = {shorten(limit)}: give a share between 0 and 1, such as 0.05")
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < MIN_FOLDS:
         raise ConfigurationError(f"folds = {shorten(folds)}: use a whole number, 2 or more")
     if not len(outcomes):
