@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.decision import Policy
@@ -87,6 +88,7 @@ class MadeHead:
         request: What it was made of.
         choice: How it was made.
         evidence: What its like answered to texts they had not seen; None if there were too few routes.
+        confidences: How sure of each of these answers an acceptor is that was made from the other rounds.
         utterances: Utterances that it was trained on.
         examples: Examples that it was made from.
         seconds: How long it took.
@@ -96,6 +98,7 @@ class MadeHead:
     request: HeadRequest
     choice: Choice
     evidence: Evidence | None
+    confidences: NDArray[np.float64]
     utterances: int
     examples: int
     seconds: float
@@ -120,9 +123,8 @@ class MadeHead:
             counted = shares_of(evidence, share)
             answered = (evidence.scores >= least) & (evidence.leads >= policy.min_margin)
             before = held_out(evidence.by_score(), counted, answered)
-            confidence = self.head.confidence(evidence.features)
-            answered = confidence >= policy.min_confidence
-            after = held_out(replace(evidence, scores=confidence), counted, answered)
+            answered = self.confidences >= policy.min_confidence
+            after = held_out(replace(evidence, scores=self.confidences), counted, answered)
         return FitReport(
             kind="head",
             changed=True,
@@ -186,15 +188,29 @@ def make_head(snapshot: Snapshot, request: HeadRequest, encode: Encode, step: St
     asked = len(material) + (0 if strangers is None else len(strangers))
     head = Trial(material, request.seed).head(choice.recipe)
     step(0.2)
+
+    def accepting(known: Evidence | None) -> Head:
+        return replace(head, acceptor=train_acceptor(known, request.share, asked))
+
     return MadeHead(
-        head=replace(head, acceptor=train_acceptor(evidence, request.share, asked)),
+        head=accepting(evidence),
         request=request,
         choice=choice,
         evidence=evidence,
+        confidences=_confidences(answers, accepting),
         utterances=int(material.stored.sum()),
         examples=len(request.examples),
         seconds=time.perf_counter() - started,
     )
+
+
+def _confidences(answers: Sequence[Evidence], accepting: Callable[[Evidence], Head]) -> NDArray[np.float64]:
+    """How sure of each answer an acceptor is that was made from the rounds other than its own."""
+    found = [np.empty(0)]
+    for place, part in enumerate(answers):
+        others = Evidence.joined([*answers[:place], *answers[place + 1 :]])
+        found.append(accepting(others).confidence(part.features))
+    return np.concatenate(found)
 
 
 def retrain_head(snapshot: Snapshot, request: HeadRequest, head: Head, encode: Encode) -> Head:
