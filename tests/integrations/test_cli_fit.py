@@ -305,8 +305,7 @@ def test_whoever_asks_a_store_that_left_its_head_behind_is_told(fitted, queries)
     assert json.loads(done.stdout)["scorer"] == "similarity"
     assert LEFT_BEHIND in done.stderr
     done = invoke("calibrate", "--db", fitted, "--examples", queries, "--max-error", "0.4")
-    assert done.exit_code == 2
-    assert "the fitted head is out of date" in words(done.stderr)
+    assert (done.exit_code, "the fitted head is out of date" in words(done.stderr)) == (2, True)
 
 
 def test_a_calibration_of_similarity_promises_nothing_for_other_routes(plain, queries):
