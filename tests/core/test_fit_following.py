@@ -102,6 +102,20 @@ def test_a_fit_is_seen_within_a_second_by_routers_that_follow_as_they_do_by_defa
         assert answers(router) == answers(other)
 
 
+def test_a_description_alone_leaves_the_head_in_force_here_elsewhere_and_after_a_restart(path):
+    with open_router((), store=path, **OFTEN) as router, open_router((), store=path, **OFTEN) as other:
+        router.fit()
+        before = answers(router)
+        described = router.routes["hours"].model_copy(update={"description": "When the shop is open."})
+        revision = router.add_route(described, overwrite=True).revision
+        assert answers(router) == before
+        eventually(lambda: other.revision == revision)
+        assert other.routes["hours"].description == "When the shop is open."
+        assert answers(other) == before
+    with open_router((), store=path) as again:
+        assert answers(again) == before
+
+
 def test_a_follower_makes_the_head_again_where_the_author_of_an_edit_is_gone(path, monkeypatch):
     monkeypatch.setattr(refitting, "FOLLOWER_QUIET_S", 0.05)
     with open_router((), store=path, auto_refit=True, **OFTEN) as follower:
