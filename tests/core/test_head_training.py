@@ -21,7 +21,7 @@ from synaptoroute_core.learning.heads.confidence import (
 from synaptoroute_core.learning.heads.evidence import Evidence, held_out, shares_of
 from synaptoroute_core.learning.heads.making import gather
 from synaptoroute_core.learning.heads.prior import MEANS, PRIOR, SCALES
-from synaptoroute_core.learning.heads.training import Recipe, Trial, train_classifier, with_blend
+from synaptoroute_core.learning.heads.training import Recipe, Trial, blended, train_classifier
 from synaptoroute_core.lexical import bag_of
 from synaptoroute_core.scoring import add_logits, score_routes
 
@@ -112,9 +112,8 @@ def test_training_sees_what_a_query_will_be_judged_by(snapshot, material):
 def test_another_blend_needs_no_other_training(material):
     trial = Trial(material, seed=0)
     head = trial.head(Recipe(blend=3.0))
-    other, seen = with_blend(head, trial.see(head, material), 10.0)
-    assert other.blend == 10.0
-    assert seen.logits == pytest.approx(trial.see(trial.head(Recipe(blend=10.0)), material).logits, abs=1e-4)
+    logits = blended(head, trial.see(head, material), 10.0)
+    assert logits == pytest.approx(trial.see(trial.head(Recipe(blend=10.0)), material).logits, abs=1e-4)
 
 
 def test_two_routes_get_the_probabilities_of_a_logistic_regression():

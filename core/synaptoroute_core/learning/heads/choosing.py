@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synaptoroute_core.head import Head, Sight
 from synaptoroute_core.learning.heads.confidence import thin
-from synaptoroute_core.learning.heads.training import Material, Recipe, Trial, with_blend
+from synaptoroute_core.learning.heads.training import Material, Recipe, Trial, blended
 
 DEFAULT = Recipe()
 OTHER_WEIGHT = 0.8
@@ -108,7 +108,7 @@ class _Fold:
             head = self._trial.head(base)
             both = [each for each in (self._asked, self._asked.copies) if each is not None]
             self._seen[base] = [(head, self._trial.see(head, each)) for each in both]
-        return [with_blend(head, sight, recipe.blend)[1].logits for head, sight in self._seen[base]]
+        return [blended(head, sight, recipe.blend) for head, sight in self._seen[base]]
 
 
 def _log_loss(logits: NDArray[np.float64], places: NDArray[np.intp]) -> float:

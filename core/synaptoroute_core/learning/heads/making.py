@@ -143,6 +143,8 @@ class MadeHead:
                 "blend": recipe.blend,
                 "out_of_scope_share": share,
                 "seed": self.request.seed,
+                "accuracy": self.choice.accuracy,
+                "accuracy_with_typing_errors": self.choice.corrupted,
             },
             seconds=self.seconds,
         )

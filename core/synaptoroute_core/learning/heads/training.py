@@ -7,7 +7,7 @@ repeats what did best there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,10 +136,9 @@ class Trial:
         return np.hstack([material.vectors, np.float32(lexical_weight) * letters], dtype=np.float32)
 
 
-def with_blend(head: Head, sight: Sight, blend: float) -> tuple[Head, Sight]:
-    """The same head and sight, had the blend been another."""
-    logits = sight.logits + (blend - head.blend) * sight.scores.astype(np.float64)
-    return replace(head, blend=blend), sight._replace(logits=logits)
+def blended(head: Head, sight: Sight, blend: float) -> NDArray[np.float64]:
+    """The logits that a head's sight would have, had its blend been another: shape (texts, routes)."""
+    return sight.logits + (blend - head.blend) * sight.scores.astype(np.float64)
 
 
 def train_classifier(rows: Matrix, labels: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
