@@ -26,6 +26,7 @@ from synaptoroute_core.errors import (
     EncoderMismatchError,
     InvalidTextError,
     NoRouteError,
+    RevisionConflictError,
     RouteExistsError,
     RouteNotFoundError,
     RouterClosedError,
@@ -50,6 +51,7 @@ from synaptoroute_core.learning.feedback.trying import LeftOut
 from synaptoroute_core.learning.reports import FitReport, HeldOut, Report
 from synaptoroute_core.learning.thresholds.calibration import CalibrationReport
 from synaptoroute_core.lexical import LexicalRow, Lexicon
+from synaptoroute_core.observing import BatchReport
 from synaptoroute_core.options import RouteOptions
 from synaptoroute_core.router import AdaptiveRouter
 from synaptoroute_core.storage import SqliteStore, Store
@@ -68,6 +70,7 @@ __all__ = [
     "AdaptiveRouter",
     "AddUtterances",
     "AuditReport",
+    "BatchReport",
     "BundledEncoder",
     "CalibrationBin",
     "CalibrationReport",
@@ -114,6 +117,7 @@ __all__ = [
     "PutRoutes",
     "Receipt",
     "Report",
+    "RevisionConflictError",
     "Route",
     "RouteExistsError",
     "RouteNotFoundError",

@@ -31,6 +31,7 @@ from synaptoroute_core.errors import (
     RouterTimeoutError,
     SynaptoRouteError,
 )
+from synaptoroute_core.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,6 @@ Handler = Callable[[Sequence[Item]], Sequence[Result | Exception]]
 
 LOOK_AHEAD = 8
 """How many batches' worth of waiting items a batch is picked from."""
-SMOOTHING = 0.2
-"""Weight of the newest batch in the measured time per item."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +76,7 @@ class MicroBatcher(Generic[Item, Result]):
             result or the exception that it is to fail with. If it raises, the whole batch fails.
         max_batch_size: Most items of a batch.
         max_pending: Bound on items waiting and running together.
+        max_queue_s: Bound on the time that these take, as measured; None = none.
         max_wait_s: How long an idle worker waits for a batch to fill.
         workers: Threads.
         size: How large an item is; items of like size are batched together when many wait.
@@ -93,10 +93,12 @@ class MicroBatcher(Generic[Item, Result]):
         workers: int,
         size: Callable[[Item], int] = lambda _: 0,
         name: str = "synaptoroute",
+        max_queue_s: float | None = None,
     ) -> None:
         self.counts = BatcherCounts()
         self.max_pending = max_pending
         self._handler = handler
+        self._max_queue_s = max_queue_s
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_s
         self._worker_count = workers
@@ -109,7 +111,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._busy = 0  # workers or callers at work
         self._closed = False
         self._threads: list[threading.Thread] = []
-        self._seconds_per_item = 0.0
+        self._pace = Pace(workers)
 
     @property
     def pending(self) -> int:
@@ -129,7 +131,7 @@ class MicroBatcher(Generic[Item, Result]):
             Its future. Cancelling it before a worker takes the item saves the work.
 
         Raises:
-            RouterOverloadedError: ``max_pending`` items are waiting or running.
+            RouterOverloadedError: ``max_pending`` items are waiting or running, or they take ``max_queue_s``.
             RouterClosedError: The batcher was closed, or belongs to the parent process.
         """
         entry = self._entry(item, timeout_s)
@@ -176,8 +178,7 @@ class MicroBatcher(Generic[Item, Result]):
             A future of each item's result or error, in the order of ``items``. It fails itself only
             if nothing could be admitted. Cancelling it cancels the items that wait.
         """
-        window = min(self.max_pending, 4 * self._max_batch_size * self._worker_count)
-        return Bulk(lambda item: self._offer(item, timeout_s), self._refusal, items, ranking, window).start()
+        return Bulk(lambda item: self._offer(item, timeout_s), self._refusal, items, ranking, self._window).start()
 
     def require_usable(self) -> None:
         """Check that it is open, and that this is not a forked child, where its threads do not exist.
@@ -230,19 +231,40 @@ class MicroBatcher(Generic[Item, Result]):
     def _admit(self) -> None:
         """Check, with the lock held, that there is room for one more."""
         self.require_usable()  # again: it may have been closed since
-        if self.pending >= self.max_pending:
+        if self._is_full():
             raise self._refusal()
+
+    def _is_full(self) -> bool:
+        return self.pending >= self.max_pending or self._is_slow()
+
+    def _is_slow(self) -> bool:
+        """Whether what is pending takes too long."""
+        # Some may always come: were all refused for a pace that is no longer true, it would never be measured again.
+        if self._max_queue_s is None or self.pending <= self._worker_count:
+            return False
+        return self._pace.seconds_for(self.pending) > self._max_queue_s
+
+    def _window(self) -> int:
+        """Most items of one list at once: a few batches for each worker, and half of the time that there is."""
+        window = min(self.max_pending, 4 * self._max_batch_size * self._worker_count)
+        if self._max_queue_s is None:
+            return window
+        return max(min(window, self._worker_count), self._pace.items_in(self._max_queue_s / 2, most=window))
 
     def _refusal(self) -> RouterOverloadedError:
         self.counts.rejected += 1
-        return RouterOverloadedError(self.pending, self.max_pending, self._backlog_s())
+        pending = self.pending
+        by_time = pending < self.max_pending and self._is_slow()
+        return RouterOverloadedError(
+            pending, self.max_pending, self._pace.seconds_for(pending), self._max_queue_s if by_time else None
+        )
 
     def _offer(self, item: Item, timeout_s: float | None) -> Future[Result] | None:
         """:meth:`submit` for one who can wait for room: None, and no refusal counted, if there is none."""
         entry = self._entry(item, timeout_s)
         with self._changed:
             self.require_usable()
-            if self.pending >= self.max_pending:
+            if self._is_full():
                 return None
             self._enqueue(entry)
         return entry.future
@@ -288,7 +310,7 @@ class MicroBatcher(Generic[Item, Result]):
             with self._changed:
                 self._busy -= 1
                 self._taken.difference_update(batch)
-                self._count(batch, results)
+                self._count(batch, results, time.monotonic() - started)
                 self._changed.notify_all()
             outcomes = dict(zip(live, results, strict=False))
             for entry in batch:
@@ -298,15 +320,15 @@ class MicroBatcher(Generic[Item, Result]):
         """The handler's results; raises what the handler raises."""
         if not live:
             return []
-        started = time.monotonic()
         results = self._handler([entry.item for entry in live])
         if len(results) != len(live):
             raise ValueError(f"the batch handler gave {len(results)} results for {len(live)} items")
-        seconds = (time.monotonic() - started) / len(live)
-        self._seconds_per_item += (seconds - self._seconds_per_item) * (SMOOTHING if self._seconds_per_item else 1.0)
         return results
 
-    def _count(self, batch: list[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
+    def _count(self, batch: list[_Entry[Item, Result]], results: Sequence[Result | Exception], seconds: float) -> None:
+        """Keep the counts and the pace, with the lock held."""
+        if results:
+            self._pace.note(len(results), seconds)
         failed = sum(isinstance(result, Exception) for result in results)
         self.counts.batches += bool(results)
         self.counts.failed += failed
@@ -347,10 +369,6 @@ class MicroBatcher(Generic[Item, Result]):
             if left <= 0:
                 return
             self._changed.wait(left)
-
-    def _backlog_s(self) -> float:
-        """Seconds in which what is pending should be done, from the measured time per item."""
-        return self.pending * self._seconds_per_item / self._worker_count
 
 
 def _end(future: Future[Result], outcome: Result | Exception) -> None:

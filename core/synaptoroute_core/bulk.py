@@ -21,7 +21,7 @@ class Bulk(Generic[Item, Result]):
         refusal: Makes the error for a list of which nothing is admitted.
         items: The items.
         ranking: Their numbers in the order in which to hand them in.
-        window: Most items that wait or run at once.
+        window: Gives, each time, the most items that are to wait or run at once.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Bulk(Generic[Item, Result]):
         refusal: Callable[[], Exception],
         items: Sequence[Item],
         ranking: Sequence[int],
-        window: int,
+        window: Callable[[], int],
     ) -> None:
         self._offer = offer
         self._refusal = refusal
@@ -58,7 +58,7 @@ class Bulk(Generic[Item, Result]):
                 return
             self._feeding = True
             try:
-                while len(self._waiting) < self._window and self._next < len(self._items):
+                while len(self._waiting) < self._window() and self._next < len(self._items):
                     if not self._offer_next():
                         break
             except SynaptoRouteError as error:  # the queue was closed
@@ -67,8 +67,7 @@ class Bulk(Generic[Item, Result]):
             finally:
                 self._feeding = False
             if not self._waiting:
-                # With items left over, others fill the queue, and no end of ours will make room.
-                self._finish(None if self._next == len(self._items) else self._refusal())
+                self._finish(self._refuse_rest())
 
     def _offer_next(self) -> bool:
         number = self._ranking[self._next]
@@ -79,6 +78,20 @@ class Bulk(Generic[Item, Result]):
         self._waiting.add(future)
         future.add_done_callback(lambda ended: self._ended(number, ended))
         return True
+
+    def _refuse_rest(self) -> Exception | None:
+        """Give up what is left over: others fill the queue, and no end of ours will make room.
+
+        Returns:
+            What the whole list fails with; None if some of it was admitted.
+        """
+        left = self._ranking[self._next :]
+        if not left:
+            return None
+        error = self._refusal()
+        for number in left:
+            self._results[number] = error
+        return None if self._next else error
 
     def _ended(self, number: int, future: Future[Result]) -> None:
         with self._lock:

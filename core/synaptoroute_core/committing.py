@@ -17,7 +17,14 @@ import numpy as np
 from synaptoroute_core.changes import Change, EncodedRoute, Feed, PutRoutes, Vectors
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.encoders import Encoder, encode_texts
-from synaptoroute_core.errors import EncoderError, EncoderMismatchError, RouterClosedError
+from synaptoroute_core.errors import (
+    ConfigurationError,
+    EncoderError,
+    EncoderMismatchError,
+    RevisionConflictError,
+    RouterClosedError,
+    shorten,
+)
 from synaptoroute_core.index import RouteIndex
 from synaptoroute_core.owner import OwnerThread
 from synaptoroute_core.storage import Store, open_store
@@ -79,15 +86,29 @@ class Committer:
             )
         self._owner.require_open()
 
-    def _commit(self, plan: Plan) -> Receipt:
-        self._require_usable()
-        return self._owner.run(lambda: self._write(plan))
+    def _commit(self, plan: Plan, expected: int | None = None) -> Receipt:
+        """Carry out a plan.
 
-    def _write(self, plan: Plan) -> Receipt:
+        Args:
+            plan: Decides on the change.
+            expected: The revision that the routes must be at; None = any.
+
+        Raises:
+            RevisionConflictError: They are at another one.
+            StorageError: It could not be stored.
+        """
+        self._require_usable()
+        if expected is not None and (isinstance(expected, bool) or not isinstance(expected, int)):
+            raise ConfigurationError(f"expected_revision = {shorten(expected)}: give a revision's number, or None")
+        return self._owner.run(lambda: self._write(plan, expected))
+
+    def _write(self, plan: Plan, expected: int | None) -> Receipt:
         planned: list[tuple[Change | None, int]] = []
 
         def prepare(missed: Feed) -> Change | None:
             self._absorb(missed)
+            if expected is not None and expected != self._index.revision:
+                raise RevisionConflictError(expected, self._index.revision)
             planned.append(plan())
             return planned[0][0]
 

@@ -38,6 +38,8 @@ class RouterConfig(FrozenModel):
             then decisions go by similarity.
         max_candidates: How many candidates a decision lists.
         max_pending: Bound on queries waiting and running; one more is refused at once.
+        max_queue_s: Bound on the time that what is pending takes, as measured, in seconds; beyond it a query is
+            refused at once. None = only ``max_pending`` bounds.
         max_batch_size: Most queries that a worker takes at once.
         max_wait_ms: How long a worker waits for company for a query, in milliseconds.
         workers: Worker threads; None = one for each processor that the process may use.
@@ -57,6 +59,7 @@ class RouterConfig(FrozenModel):
     auto_refit: Annotated[bool, Field(strict=True)] = True
     max_candidates: Annotated[Count, Field(ge=1, le=1000)] = 5
     max_pending: Annotated[Count, Field(ge=1)] = 10_000
+    max_queue_s: Seconds | None = None
     max_batch_size: Annotated[Count, Field(ge=1, le=4096)] = 32
     max_wait_ms: Annotated[Number, Field(ge=0, le=10_000)] = 0.0
     workers: Annotated[Count, Field(ge=1, le=256)] | None = None

@@ -30,9 +30,12 @@ from synaptoroute_core.types import Receipt, Route, unique_utterances
 
 
 class RouteEditor(Committer):
-    """Changes routes and fits, in the store and then in the index. Arguments as for :class:`Committer`."""
+    """Changes routes and fits, in the store and then in the index. Arguments as for :class:`Committer`.
 
-    def put_routes(self, routes: Iterable[Route], *, overwrite: bool) -> Receipt:
+    Where there is an argument ``expected``, it is the revision that the routes must be at; None = any.
+    """
+
+    def put_routes(self, routes: Iterable[Route], *, overwrite: bool, expected: int | None = None) -> Receipt:
         """Add routes, or replace those that differ, all in one revision."""
         self._require_usable()
         by_name: dict[str, Route] = {}
@@ -49,7 +52,7 @@ class RouteEditor(Committer):
             same = all(self._has_utterances(each.route) for each in new)
             return (PutRoutes(new, settings_only=same) if new else None), sum(len(each.vectors) for each in new)
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
     def replace_routes(self, routes: Iterable[Route], *, seen: int) -> Receipt:
         """Put changed routes in the place of those that were read when ``RouteIndex.edits`` was ``seen``.
@@ -67,16 +70,16 @@ class RouteEditor(Committer):
 
         return self._commit(plan)
 
-    def drop_route(self, name: str) -> Receipt:
+    def drop_route(self, name: str, *, expected: int | None = None) -> Receipt:
         """Remove a route."""
 
         def plan() -> tuple[Change | None, int]:
             self._require(name)
             return DropRoutes((name,)), len(self._index.keys_of(name))
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
-    def add_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+    def add_utterances(self, name: str, texts: Iterable[str], *, expected: int | None = None) -> Receipt:
         """Append the utterances that the route does not have yet."""
         self._require_usable()
         unique = unique_utterances(texts)
@@ -90,9 +93,9 @@ class RouteEditor(Committer):
                 return None, 0
             return AddUtterances(name, tuple(unique[row] for row in rows), vectors[rows]), len(rows)
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
-    def drop_utterances(self, name: str, texts: Iterable[str]) -> Receipt:
+    def drop_utterances(self, name: str, texts: Iterable[str], *, expected: int | None = None) -> Receipt:
         """Remove utterances, found without regard to case and spacing."""
         unique = unique_utterances(texts)
 
@@ -109,9 +112,9 @@ class RouteEditor(Committer):
             change = DropUtterances(name, tuple(stored[utterance_key(text)] for text in unique))
             return (change if unique else None), len(unique)
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
-    def set_thresholds(self, thresholds: Mapping[str, float | None]) -> Receipt:
+    def set_thresholds(self, thresholds: Mapping[str, float | None], *, expected: int | None = None) -> Receipt:
         """Set thresholds of routes, all in one revision."""
 
         def plan() -> tuple[Change | None, int]:
@@ -120,7 +123,7 @@ class RouteEditor(Committer):
             new = {name: value for name, value in thresholds.items() if self._index.route(name).threshold != value}
             return (SetThresholds(new) if new else None), len(new)
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
     # --- fits ----------------------------------------------------------------------------------
 
@@ -172,7 +175,7 @@ class RouteEditor(Committer):
         self._commit(plan)
         return done[-1]
 
-    def pop_fit(self) -> Receipt:
+    def pop_fit(self, *, expected: int | None = None) -> Receipt:
         """Take the newest fit back, with the thresholds that it replaced."""
 
         def plan() -> tuple[Change | None, int]:
@@ -182,7 +185,7 @@ class RouteEditor(Committer):
             thresholds = {name: value for name, value in last.replaced.items() if name in self._index}
             return SetFits(tuple(rest), thresholds), len(thresholds)
 
-        return self._commit(plan)
+        return self._commit(plan, expected)
 
     def restore_fits(self, fits: tuple[Fit, ...]) -> None:
         """Put back fits that were taken along with these routes from another router."""

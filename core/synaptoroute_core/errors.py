@@ -7,6 +7,7 @@
     ├── InvalidTextError (ValueError)        a query or an utterance is not usable text
     ├── RouteNotFoundError (LookupError)     the named route is not there
     ├── RouteExistsError (ValueError)        the named route is there already
+    ├── RevisionConflictError                the routes are no longer at the revision that a change was meant for
     ├── NoRouteError (LookupError)           an adapter was told to raise when no route fits
     ├── RouterOverloadedError                too many queries are waiting: try again later
     ├── RouterTimeoutError (TimeoutError)    the query's time ran out
@@ -97,6 +98,23 @@ class RouteExistsError(SynaptoRouteError, ValueError):
         )
 
 
+class RevisionConflictError(SynaptoRouteError):
+    """The routes are not at the revision that a change was meant for; nothing was changed.
+
+    Attributes:
+        expected: The revision that the caller had seen.
+        current: The revision that the routes are at.
+    """
+
+    def __init__(self, expected: int, current: int) -> None:
+        self.expected = expected
+        self.current = current
+        super().__init__(
+            f"the change was meant for revision {expected}, but the routes are at revision {current}: "
+            f"look at them again, and repeat it with expected_revision={current} if it still applies"
+        )
+
+
 class NoRouteError(SynaptoRouteError, LookupError):
     """No route fits, and the caller asked for an exception instead of an abstention.
 
@@ -117,21 +135,30 @@ class NoRouteError(SynaptoRouteError, LookupError):
 
 
 class RouterOverloadedError(SynaptoRouteError):
-    """As many queries are waiting or running as the router admits.
+    """As many queries are waiting or running as the router admits, or they would take longer than it admits.
 
     Attributes:
         pending: Queries waiting or running when this one was refused.
-        limit: The bound, ``RouterConfig.max_pending``.
+        limit: The bound on them, ``RouterConfig.max_pending``.
         retry_after_s: Seconds in which that backlog should be worked off, from the measured rate.
+        max_queue_s: ``RouterConfig.max_queue_s`` if that was the bound that applied; None if it was ``limit``.
     """
 
-    def __init__(self, pending: int, limit: int, retry_after_s: float) -> None:
+    def __init__(self, pending: int, limit: int, retry_after_s: float, max_queue_s: float | None = None) -> None:
         self.pending = pending
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.max_queue_s = max_queue_s
+        if max_queue_s is None:
+            bound, setting = f"and the limit is {limit:,}", "max_pending"
+        else:
+            bound, setting = (
+                f"which take about {retry_after_s:.2f} s, and the limit is {max_queue_s:g} s",
+                "max_queue_s",
+            )
         super().__init__(
-            f"{pending:,} queries are pending and the limit is {limit:,}; "
-            f"try again in {retry_after_s:.2f} s, or raise RouterConfig.max_pending"
+            f"{pending:,} queries are pending, {bound}; "
+            f"try again in {retry_after_s:.2f} s, or raise RouterConfig.{setting}"
         )
 
 

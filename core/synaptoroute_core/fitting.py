@@ -37,7 +37,7 @@ class Fitting:
         *,
         out_of_scope_share: float | None = None,
         seed: int = 0,
-        progress: bool | None = None,
+        progress: bool | Callable[[float], None] | None = None,
     ) -> FitReport:
         """Learn to tell the routes apart, and how likely an answer is right.
 
@@ -58,7 +58,9 @@ class Fitting:
             out_of_scope_share: Share of your queries that belong to no route, 0 to 1: the confidence reckons with
                 it. None = as in the examples if they are 50 or more and have some, else 0.2.
             seed: Decides all that chance decides: the same texts and seed give the same head.
-            progress: Whether to show a progress bar; None = on a terminal.
+            progress: Whether to show a progress bar, None = on a terminal; or a function that is called, in the
+                thread that fits, with the share of the work that is done: rising, and 1 when all that is left is to
+                put the fit in force. What it raises ends the fit, and nothing has changed.
 
         Returns:
             What was chosen, and how the rule before and the new one do on texts held back.
@@ -90,30 +92,34 @@ class Fitting:
         *,
         out_of_scope_share: float | None = None,
         seed: int = 0,
-        progress: bool | None = None,
+        progress: bool | Callable[[float], None] | None = None,
     ) -> FitReport:
         """The awaitable twin of :meth:`fit`."""
         return await asyncio.to_thread(
             self.fit, examples, out_of_scope_share=out_of_scope_share, seed=seed, progress=progress
         )
 
-    def undo_fit(self) -> Receipt:
+    def undo_fit(self, *, expected_revision: int | None = None) -> Receipt:
         """Take back the last of ``fit``, ``fit_thresholds`` and ``calibrate``, with the thresholds that it replaced.
 
         The one before it is then in force again, if its routes are still the same; a head whose routes have
         changed is fitted again, unless ``RouterConfig.auto_refit`` is off. Up to four are kept.
 
+        Args:
+            expected_revision: The revision that the routes must be at for it, as in the methods that change routes.
+
         Raises:
             ConfigurationError: There is nothing to take back.
+            RevisionConflictError: The routes are not at ``expected_revision``.
             StorageError: It could not be stored; nothing has changed.
         """
-        receipt = self._editor.pop_fit()
+        receipt = self._editor.pop_fit(expected=expected_revision)
         self._refit_soon()
         return receipt
 
-    async def aundo_fit(self) -> Receipt:
+    async def aundo_fit(self, *, expected_revision: int | None = None) -> Receipt:
         """The awaitable twin of :meth:`undo_fit`."""
-        return await asyncio.to_thread(self.undo_fit)
+        return await asyncio.to_thread(self.undo_fit, expected_revision=expected_revision)
 
     @property
     def fits(self) -> tuple[Fit, ...]:

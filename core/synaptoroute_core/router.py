@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +14,12 @@ from synaptoroute_core.closing import Closing
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, resolve_encoder
+from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.files import load_routes, save_routes
 from synaptoroute_core.fits import Fit
 from synaptoroute_core.improving import Improving
 from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.observing import BatchReport, Observer
 from synaptoroute_core.refitting import Refitter
 from synaptoroute_core.serving import QueryService
 from synaptoroute_core.storage import MEMORY, Store
@@ -119,6 +121,22 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
     def stats(self) -> RouterStats:
         """Counts since the router was opened, and what it holds now."""
         return self._service.stats()
+
+    def observe_batches(self, hook: Callable[[BatchReport], None] | None) -> None:
+        """Have a function called after each batch of queries, before those who wait for it get their answers.
+
+        It is called in the threads that do the work, several at the same time, so keep it short. What it raises is
+        logged, once for each kind of error, and reaches no caller.
+
+        Args:
+            hook: The function, in the place of an earlier one; None = none.
+
+        Raises:
+            ConfigurationError: It cannot be called.
+        """
+        if hook is not None and not callable(hook):
+            raise ConfigurationError(f"hook = {shorten(hook)}: give a function of a BatchReport, or None")
+        self._service.observer = Observer(hook)
 
     def __copy__(self) -> Self:
         """Itself: threads and an open store cannot be doubled, and whoever copies a chain shares them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from synaptoroute_core.errors import (
 from synaptoroute_core.explaining import explain_decision
 from synaptoroute_core.fits import rule_of
 from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.observing import Observer
 from synaptoroute_core.options import DEFAULT_OPTIONS, RouteOptions, policy_of
 from synaptoroute_core.scoring import add_logits, score_each, score_routes
 from synaptoroute_core.snapshot import Snapshot
@@ -73,11 +75,13 @@ class QueryService:
         self.cache = TextCache(config.cache_size)
         self.encoded = 0
         self.reused = 0
+        self.observer = Observer()
         self._counting = threading.Lock()
         self.batcher: MicroBatcher[Query, Decision] = MicroBatcher(
             self._answer,
             max_batch_size=config.max_batch_size,
             max_pending=config.max_pending,
+            max_queue_s=config.max_queue_s,
             max_wait_s=config.max_wait_ms / 1000,
             workers=config.workers or processors(),
             size=lambda query: len(query.text),
@@ -145,7 +149,7 @@ class QueryService:
         Raises:
             EncoderError: It could not be encoded.
         """
-        vector = self._vectors([query])[query.text]
+        vector = self._vectors([query])[0][query.text]
         if isinstance(vector, EncoderError):
             raise vector
         policy = policy_of(self.policy, query.options)
@@ -258,7 +262,7 @@ class QueryService:
 
     def _answer(self, queries: Sequence[Query]) -> list[Decision | Exception]:
         """One batch: encode each distinct text once, then decide all against one version of the routes."""
-        vectors = self._vectors(queries)
+        vectors, encoded, seconds = self._vectors(queries)
         current = self._index.snapshot()
         # Held while they are told apart by identity: a merged snapshot of choices may be nobody else's.
         offered = [among(query.options.allowed, current) for query in queries]
@@ -268,6 +272,7 @@ class QueryService:
             places = list(group)
             allowed = [offered[place][1] for place in places]
             answers += self._decide([queries[place] for place in places], allowed, vectors, offered[places[0]][0])
+        self.observer.report(queries=len(queries), encoded=encoded, encode_s=seconds)
         return answers
 
     def _decide(
@@ -294,8 +299,8 @@ class QueryService:
                 self.cache.remember(query.text, row, query.options, decision)
             yield decision
 
-    def _vectors(self, queries: Sequence[Query]) -> dict[str, Vectors | EncoderError]:
-        """Vectors of the texts that came without one."""
+    def _vectors(self, queries: Sequence[Query]) -> tuple[dict[str, Vectors | EncoderError], int, float]:
+        """Vectors of the texts that came without one, how many were encoded for it, and in how many seconds."""
         known: dict[str, Vectors | EncoderError] = {}
         missing: list[str] = []
         texts = [query.text for query in queries if query.vector is None]
@@ -308,9 +313,11 @@ class QueryService:
         with self._counting:
             self.encoded += len(missing)
             self.reused += len(queries) - len(missing)
-        if missing:
-            known.update(zip(missing, encode_each(self._encoder, missing), strict=True))
-        return known
+        if not missing:
+            return known, 0, 0.0
+        started = time.perf_counter()
+        known.update(zip(missing, encode_each(self._encoder, missing), strict=True))
+        return known, len(missing), time.perf_counter() - started
 
 
 def processors() -> int:

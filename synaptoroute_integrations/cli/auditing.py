@@ -45,8 +45,9 @@ def audit(
     Exit code: 0 nothing as severe as `--fail-on` was found, 1 something was, 2 bad input or usage.
     """
     from synaptoroute_core import ConfigurationError
-    from synaptoroute_integrations.cli.output import visible, write_json
+    from synaptoroute_integrations.cli.output import write_json
     from synaptoroute_integrations.cli.sources import Source
+    from synaptoroute_integrations.escaping import visible
 
     if as_json and markdown:
         raise ConfigurationError("--json and --markdown are two forms of the same report: choose one")

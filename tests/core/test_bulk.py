@@ -114,6 +114,18 @@ def test_twenty_thousand_items_are_fed_through_a_small_window():
         assert batcher.submit_all(range(20_000), range(20_000)).result(PATIENCE_S) == list(range(20_000))
 
 
+def test_what_is_left_of_a_list_is_refused_and_what_was_admitted_keeps_its_results():
+    """Others fill the queue while it is fed: the whole list failed for its last items."""
+    admitted: list[Future] = [Future(), Future()]
+    room = iter(admitted)
+    refusal = RouterOverloadedError(5, 5, 0.1)
+    bulk = Bulk(lambda _: next(room, None), lambda: refusal, range(4), [3, 1, 0, 2], lambda: 8).start()
+    admitted[0].set_result(30)
+    assert not bulk.done()
+    admitted[1].set_result(10)
+    assert bulk.result(0) == [refusal, 10, refusal, 30]
+
+
 def test_items_that_end_while_they_are_handed_in_do_not_recurse(caplog):
     """Each end hands in the next item: a chain of calls as long as the list would overflow the stack."""
 
@@ -122,7 +134,7 @@ def test_items_that_end_while_they_are_handed_in_do_not_recurse(caplog):
         future.set_result(2 * item)
         return future
 
-    bulk = Bulk(answer_at_once, RouterOverloadedError, range(20_000), range(20_000), window=8).start()
+    bulk = Bulk(answer_at_once, RouterOverloadedError, range(20_000), range(20_000), lambda: 8).start()
     assert bulk.result(0) == [2 * number for number in range(20_000)]
     assert not caplog.records, "futures log what their callbacks raise"
 

@@ -10,8 +10,8 @@ from synaptoroute_core import ConfigurationError, RouterConfig, SynaptoRouteErro
 
 NUMBERS = set(RouterConfig.model_fields) - {"on_encoder_change", "auto_refit"}
 WHOLE = {"max_candidates", "max_pending", "max_batch_size", "workers", "cache_size", "max_text_chars"}
-MAY_BE_NONE = {"workers", "timeout_s"}
-SECONDS = {"timeout_s", "drain_timeout_s", "follow_interval_s"}
+MAY_BE_NONE = {"workers", "timeout_s", "max_queue_s"}
+SECONDS = {"timeout_s", "drain_timeout_s", "follow_interval_s", "max_queue_s"}
 
 
 def refused(**settings):
@@ -53,7 +53,7 @@ def test_no_number_is_something_else(name, value):
 
 
 @pytest.mark.parametrize("name", sorted(NUMBERS - MAY_BE_NONE))
-def test_only_workers_and_timeout_may_be_none(name):
+def test_only_what_may_be_unset_may_be_none(name):
     refused(**{name: None})
 
 

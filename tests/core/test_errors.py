@@ -16,6 +16,7 @@ from synaptoroute_core import (
     EncoderMismatchError,
     InvalidTextError,
     NoRouteError,
+    RevisionConflictError,
     RouteExistsError,
     RouteNotFoundError,
     RouterClosedError,
@@ -40,6 +41,7 @@ EXAMPLES = [
     InvalidTextError("something"),
     RouteNotFoundError("refnd", ["refund", "order"]),
     RouteExistsError("refund"),
+    RevisionConflictError(3, 5),
     NoRouteError(ABSTENTION),
     RouterOverloadedError(10_001, 10_000, 2.5),
     RouterTimeoutError(0.25),
@@ -157,6 +159,13 @@ def test_a_taken_name_brings_up_both_ways_on():
     assert "add_utterances()" in str(error)
 
 
+def test_a_conflict_of_revisions_brings_up_both_and_the_way_on():
+    error = RevisionConflictError(3, 5)
+    assert (error.expected, error.current) == (3, 5)
+    for expected in ("revision 3", "revision 5", "look at them again", "expected_revision=5"):
+        assert expected in str(error)
+
+
 def test_an_abstention_that_raises_says_what_was_nearest_and_what_it_lacked():
     error = NoRouteError(ABSTENTION)
     assert error.decision is ABSTENTION
@@ -173,6 +182,15 @@ def test_an_overload_brings_up_both_numbers_and_when_to_come_back():
     assert (error.pending, error.limit, error.retry_after_s) == (10_001, 10_000, 2.5)
     for expected in ("10,001", "10,000", "2.50 s", "max_pending"):
         assert expected in str(error)
+
+
+def test_an_overload_by_time_brings_up_the_time_and_not_the_number():
+    error = RouterOverloadedError(300, 10_000, 2.5, max_queue_s=1.0)
+    assert (error.pending, error.limit, error.retry_after_s, error.max_queue_s) == (300, 10_000, 2.5, 1.0)
+    for expected in ("300 queries", "limit is 1 s", "2.50 s", "max_queue_s"):
+        assert expected in str(error)
+    assert "max_pending" not in str(error)
+    assert "10,000" not in str(error)
 
 
 def test_a_timeout_brings_up_the_time_that_was_given():

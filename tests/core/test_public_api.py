@@ -18,8 +18,8 @@ PUBLIC = {name: getattr(synaptoroute_core, name) for name in synaptoroute_core._
 CLASSES = {name: value for name, value in PUBLIC.items() if inspect.isclass(value)}
 ALIASES = {"Change", "Example"}
 """Names for types made of others, which carry no docstring."""
-WITHOUT_TWIN = {"from_file", "export", "stats"}
-"""Making a router, writing a file and reading counts: none of them waits for other queries."""
+WITHOUT_TWIN = {"from_file", "export", "stats", "observe_batches"}
+"""Making a router, writing a file, reading counts and asking for reports: none of them waits for other queries."""
 
 
 def own_members(cls: type) -> Iterator[tuple[str, object]]:
@@ -82,7 +82,7 @@ SIGNATURES = {
     AdaptiveRouter.fit: "(self, examples=(), *, out_of_scope_share=None, seed=0, progress=None)",
     AdaptiveRouter.fit_thresholds: "(self, examples, *, objective='f1', max_fpr=None, max_error=None, seed=0)",
     AdaptiveRouter.calibrate: "(self, examples, *, max_error=0.02, confidence=0.95)",
-    AdaptiveRouter.undo_fit: "(self)",
+    AdaptiveRouter.undo_fit: "(self, *, expected_revision=None)",
     AdaptiveRouter.wait_for_refit: "(self, timeout=None)",
     AdaptiveRouter.audit: "(self, *, reached=None, limit=20, near_duplicate=0.97, min_lead=0.1)",
     AdaptiveRouter.suggest: "(self, texts, k=20, *, seed=0)",
@@ -91,12 +91,13 @@ SIGNATURES = {
         "max_trials=12, seed=0)"
     ),
     AdaptiveRouter.withdraw: "(self, proposal)",
-    AdaptiveRouter.add_route: "(self, route, *, overwrite=False)",
-    AdaptiveRouter.remove_route: "(self, name)",
-    AdaptiveRouter.add_utterances: "(self, name, texts)",
-    AdaptiveRouter.remove_utterances: "(self, name, texts)",
-    AdaptiveRouter.update_threshold: "(self, name, value)",
+    AdaptiveRouter.add_route: "(self, route, *, overwrite=False, expected_revision=None)",
+    AdaptiveRouter.remove_route: "(self, name, *, expected_revision=None)",
+    AdaptiveRouter.add_utterances: "(self, name, texts, *, expected_revision=None)",
+    AdaptiveRouter.remove_utterances: "(self, name, texts, *, expected_revision=None)",
+    AdaptiveRouter.update_threshold: "(self, name, value, *, expected_revision=None)",
     AdaptiveRouter.export: "(self, path)",
+    AdaptiveRouter.observe_batches: "(self, hook)",
     Route: "(name, utterances, *, description='', threshold=None, metadata=None)",
 }
 

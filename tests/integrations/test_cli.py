@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from synaptoroute_core import BundledEncoder, EncoderError, HashingEncoder, Route, SqliteStore, StorageError
 from synaptoroute_core.changes import PutRoutes
 from synaptoroute_integrations.cli.commands import app
-from synaptoroute_integrations.cli.output import visible
+from synaptoroute_integrations.escaping import visible
 
 COMMANDS = ("demo", "route", "add", "remove", "list", "fit", "calibrate", "undo-fit", "evaluate", "audit", "suggest")
 

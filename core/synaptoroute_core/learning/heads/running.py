@@ -65,8 +65,15 @@ ONE_THREAD = _OneThread()
 
 
 @contextmanager
-def showing(*, progress: bool | None) -> Iterator[Callable[[float], None]]:
-    """A progress bar over the share of a fit that is done."""
+def showing(*, progress: bool | Callable[[float], None] | None) -> Iterator[Callable[[float], None]]:
+    """A progress bar over the share of a fit that is done, or what a caller has in its place.
+
+    Gives a function that takes the share of the work that was done since.
+    """
+    if callable(progress):
+        with _telling(progress) as step:
+            yield step
+        return
     disable = None if progress is None else not progress
     with tqdm(
         total=1.0, desc="fitting", leave=False, disable=disable, bar_format="{desc}: {percentage:3.0f}%|{bar}|"
@@ -76,3 +83,18 @@ def showing(*, progress: bool | None) -> Iterator[Callable[[float], None]]:
             bar.update(min(share, 1.0 - bar.n))
 
         yield step
+
+
+@contextmanager
+def _telling(hook: Callable[[float], None]) -> Iterator[Callable[[float], None]]:
+    """Tell a hook the share of the work that is done: rising, and 1 at the end, unless it ends in an error."""
+    done = 0.0
+
+    def step(share: float) -> None:
+        nonlocal done
+        done = min(done + share, 1.0)
+        hook(done)
+
+    yield step
+    if done < 1.0:
+        hook(1.0)
