@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,28 @@ def in_turn(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str
             if number:
                 times[name].append(taken)
     return times
+
+
+def at_level(
+    ask: Callable[[str], Awaitable[object]],
+    texts: list[str],
+    level: int,
+    start: Callable[[], Awaitable[object]] | None = None,
+) -> Any:
+    """All queries, ``level`` of them at a time."""
+
+    async def run() -> None:
+        if start is not None:
+            await start()
+        waiting = iter(texts)
+
+        async def client() -> None:
+            for text in waiting:
+                await ask(text)
+
+        await asyncio.gather(*(client() for _ in range(level)))
+
+    return asyncio.run(run())
 
 
 def ratio(times: dict[str, list[float]], above: str, below: str) -> float:

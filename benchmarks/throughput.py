@@ -6,7 +6,6 @@ Also throughput over concurrency, and whether a worker should wait for company (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,8 +14,6 @@ import numpy as np
 import rivals
 
 from synaptoroute_core import AdaptiveRouter
-
-Ask = Callable[[str], Awaitable[object]]
 
 QUERIES = 1000
 ROUNDS = 3
@@ -30,23 +27,6 @@ def at_once(router: AdaptiveRouter, texts: list[str]) -> Any:
 
     async def run() -> Any:
         return await asyncio.gather(*(router.aroute(text) for text in texts))
-
-    return asyncio.run(run())
-
-
-def at_level(ask: Ask, texts: list[str], level: int, start: Callable[[], Awaitable[object]] | None = None) -> Any:
-    """All queries, ``level`` of them at a time."""
-
-    async def run() -> None:
-        if start is not None:
-            await start()
-        waiting = iter(texts)
-
-        async def client() -> None:
-            for text in waiting:
-                await ask(text)
-
-        await asyncio.gather(*(client() for _ in range(level)))
 
     return asyncio.run(run())
 
@@ -96,10 +76,10 @@ def levels(folder: Any) -> dict[str, dict[str, float]]:
             few = some[: max(RIVAL_QUERIES, level)]
             times = harness.in_turn(
                 {
-                    "0 ms": lambda s=some, n=level: at_level(now.aroute, s, n),
-                    "5 ms": lambda s=some, n=level: at_level(waiting.aroute, s, n),
-                    "synaptoroute 0.4.1": lambda s=few, n=level: at_level(article.aquery, s, n, article.start),
-                    "semantic-router 1.1.1": lambda s=few, n=level: at_level(peer.acall, s, n),
+                    "0 ms": lambda s=some, n=level: harness.at_level(now.aroute, s, n),
+                    "5 ms": lambda s=some, n=level: harness.at_level(waiting.aroute, s, n),
+                    "synaptoroute 0.4.1": lambda s=few, n=level: harness.at_level(article.aquery, s, n, article.start),
+                    "semantic-router 1.1.1": lambda s=few, n=level: harness.at_level(peer.acall, s, n),
                 },
                 3,
             )

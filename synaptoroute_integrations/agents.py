@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias
 
-from synaptoroute_core import AdaptiveRouter, Choices, ConfigurationError, Decision, Encoder, Route, RouteOptions
+from synaptoroute_core import (
+    AdaptiveRouter,
+    Choices,
+    ConfigurationError,
+    Decision,
+    Encoder,
+    InspectableRouter,
+    Route,
+    RouteOptions,
+    Router,
+)
 from synaptoroute_core.closing import Closing
 from synaptoroute_core.errors import InvalidTextError, NoRouteError, missing_extra, shorten
+from synaptoroute_core.protocols import require_inspectable
 from synaptoroute_core.text import clean_query
 
 try:
@@ -63,7 +75,7 @@ class SemanticRoutingMiddleware(AgentMiddleware):
 
     def __init__(
         self,
-        router: AdaptiveRouter | RunnableSemanticRouter,
+        router: Router | RunnableSemanticRouter,
         handlers: Mapping[str, Handler],
         *,
         jump_to: Literal["end", "tools"] = "end",
@@ -153,6 +165,23 @@ class _ToTools(SemanticRoutingMiddleware):
         return await super().abefore_model(state, runtime)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A choice among an agent's tools, and what it was made for.
+
+    Attributes:
+        offered: Names and descriptions of the tools.
+        stored: Names of those that have a route.
+        revision: The revision at which they had.
+        choices: The choice.
+    """
+
+    offered: tuple[tuple[str, str], ...]
+    stored: frozenset[str]
+    revision: int
+    choices: Choices
+
+
 class SemanticToolSelectorMiddleware(AgentMiddleware, Closing):
     """Offers the model only the tools that fit the last human message, without a call of a model.
 
@@ -176,7 +205,7 @@ class SemanticToolSelectorMiddleware(AgentMiddleware, Closing):
 
     def __init__(
         self,
-        router: AdaptiveRouter | RunnableSemanticRouter,
+        router: InspectableRouter | RunnableSemanticRouter,
         *,
         max_tools: int | None = None,
         always_include: Sequence[str] | None = None,
@@ -189,14 +218,14 @@ class SemanticToolSelectorMiddleware(AgentMiddleware, Closing):
             raise ConfigurationError(f"max_tools = {shorten(max_tools)}: use a whole number from 1, or None")
         if on_no_match not in ("all", "none"):
             raise ConfigurationError(f"on_no_match = {shorten(on_no_match)}: use 'all' or 'none'")
-        self.router = router.router if isinstance(router, RunnableSemanticRouter) else router
+        self.router = require_inspectable(router.router if isinstance(router, RunnableSemanticRouter) else router)
         self.max_tools = max_tools
         self.always_include = list(always_include or ())
         self.on_no_match = on_no_match
         self.threshold = RouteOptions(threshold=threshold).threshold
         self.description_threshold = description_threshold
         self._owns_router = False
-        self._prepared: tuple[object, Choices] | None = None
+        self._prepared: _Prepared | None = None
 
     @classmethod
     def from_tools(
@@ -269,16 +298,22 @@ class SemanticToolSelectorMiddleware(AgentMiddleware, Closing):
         return [each for each in tools if each.name not in self.always_include]
 
     def _options(self, tools: list[BaseTool]) -> RouteOptions:
+        # An agent's tools seldom change: one preparation is kept, swapped whole, so no lock is needed.
+        prepared = self._prepared
+        revision = self.router.revision  # before the routes are read: a change meanwhile is seen next time
+        offered = tuple((each.name, each.description) for each in tools)
+        if prepared is None or prepared.revision != revision or prepared.offered != offered:
+            prepared = self._prepared = self._prepare(tools, offered, revision)
+        return RouteOptions(allowed=prepared.choices, threshold=self.threshold, max_candidates=len(tools))
+
+    def _prepare(self, tools: list[BaseTool], offered: tuple[tuple[str, str], ...], revision: int) -> _Prepared:
         routes = self.router.routes
         stored = frozenset(each.name for each in tools if each.name in routes)
-        others = tuple((each.name, each.description) for each in tools if each.name not in stored)
-        prepared = self._prepared
-        # An agent's tools seldom change: one preparation is kept, swapped whole, so no lock is needed.
-        if prepared is None or prepared[0] != (stored, others):
-            extra = [tool_route(e, threshold=self.description_threshold) for e in tools if e.name not in stored]
-            prepared = (stored, others), self.router.choices(stored, extra)
-            self._prepared = prepared
-        return RouteOptions(allowed=prepared[1], threshold=self.threshold, max_candidates=len(tools))
+        last = self._prepared
+        if last is not None and (last.offered, last.stored) == (offered, stored):
+            return replace(last, revision=revision)
+        extra = [tool_route(each, threshold=self.description_threshold) for each in tools if each.name not in stored]
+        return _Prepared(offered, stored, revision, self.router.choices(stored, extra))
 
     def _narrowed(
         self, request: ModelRequest[Any], candidates: list[BaseTool], fitting: list[str]

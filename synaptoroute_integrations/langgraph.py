@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision
+from synaptoroute_core import ConfigurationError, Decision, Router
 from synaptoroute_core.errors import missing_extra, shorten
 
 try:
@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
 
 from synaptoroute_integrations.langchain import CommandView, RouterView, RunnableSemanticRouter, StateView
 
-Router: TypeAlias = AdaptiveRouter | RunnableSemanticRouter
+AnyRouter: TypeAlias = Router | RunnableSemanticRouter
 PathMap: TypeAlias = Mapping[str, str] | Iterable[str]
 """Route name to node name; or just names, where a node is named as its route."""
 
@@ -57,7 +57,7 @@ class EdgeView(RouterView[str]):
 
 
 def route_edge(
-    router: Router, path_map: PathMap, default: str, *, name: str | None = None
+    router: AnyRouter, path_map: PathMap, default: str, *, name: str | None = None
 ) -> tuple[EdgeView, dict[Hashable, str]]:
     """A conditional edge: ``graph.add_conditional_edges(source, *route_edge(router, ..., default=...))``.
 
@@ -106,7 +106,7 @@ def follow_edge(
     return RunnableLambda(follow, name=name or _edge_name(key, nodes)), _branches(nodes, default)
 
 
-def route_node(router: Router, key: str = "route", *, name: str | None = None) -> StateView:
+def route_node(router: AnyRouter, key: str = "route", *, name: str | None = None) -> StateView:
     """A node that writes the decision to the state, for ``graph.add_node("classify", ...)``.
 
     What it writes is plain data, which every checkpointer keeps: ``state["route"]["route"]`` is the route's
@@ -122,7 +122,7 @@ def route_node(router: Router, key: str = "route", *, name: str | None = None) -
 
 
 def command_node(
-    router: Router, path_map: PathMap, default: str, *, key: str | None = "route", name: str | None = None
+    router: AnyRouter, path_map: PathMap, default: str, *, key: str | None = "route", name: str | None = None
 ) -> CommandNode:
     """A node that goes on by itself: ``graph.add_node("classify", **command_node(router, ..., default=...))``.
 
@@ -148,7 +148,7 @@ def command_node(
     )
 
 
-def _runnable(router: Router) -> RunnableSemanticRouter:
+def _runnable(router: AnyRouter) -> RunnableSemanticRouter:
     return router if isinstance(router, RunnableSemanticRouter) else RunnableSemanticRouter(router)
 
 

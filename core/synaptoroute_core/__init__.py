@@ -53,6 +53,7 @@ from synaptoroute_core.learning.thresholds.calibration import CalibrationReport
 from synaptoroute_core.lexical import LexicalRow, Lexicon
 from synaptoroute_core.observing import BatchReport
 from synaptoroute_core.options import RouteOptions
+from synaptoroute_core.protocols import InspectableRouter, Router
 from synaptoroute_core.router import AdaptiveRouter
 from synaptoroute_core.storage import SqliteStore, Store
 from synaptoroute_core.types import (
@@ -103,6 +104,7 @@ __all__ = [
     "HashingEncoder",
     "Head",
     "HeldOut",
+    "InspectableRouter",
     "InvalidTextError",
     "JudgedText",
     "Latency",
@@ -123,6 +125,7 @@ __all__ = [
     "RouteNotFoundError",
     "RouteOptions",
     "RouteQuality",
+    "Router",
     "RouterClosedError",
     "RouterConfig",
     "RouterOverloadedError",

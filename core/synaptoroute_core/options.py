@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from synaptoroute_core.choices import PreparedChoices
+from synaptoroute_core.choices import Choices
 from synaptoroute_core.decision import Policy
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.types import NUMBERS, clean_threshold
@@ -34,7 +34,7 @@ class RouteOptions:
     max_candidates: int | None = None
 
     def __post_init__(self) -> None:
-        if self.allowed is not None and not isinstance(self.allowed, PreparedChoices):
+        if self.allowed is not None and not isinstance(self.allowed, Choices):
             object.__setattr__(self, "allowed", _names(self.allowed))
         object.__setattr__(self, "threshold", clean_threshold(self.threshold))
         margin = self.min_margin

@@ -14,6 +14,7 @@ from synaptoroute_core import (
     Decision,
     NoRouteError,
     Route,
+    Router,
 )
 from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.langchain.events import asend_event, send_event
@@ -36,7 +37,7 @@ class RunnableSemanticRouter(Viewing):
     by default, not the query.
 
     Args:
-        router: The engine. It is shared, not copied, and not closed by the runnable.
+        router: The engine, or a ``RemoteRouter``. It is shared, not copied, and not closed by the runnable.
         input_key: Key or attribute of a dict or state that holds the query; None = ``messages``,
             ``input``, ``query``, ``question`` or ``text``, whichever is there alone.
         input_fn: Called with the input; gives the query, or anything listed above.
@@ -50,7 +51,7 @@ class RunnableSemanticRouter(Viewing):
         ConfigurationError: An argument is not valid.
     """
 
-    router: AdaptiveRouter = Field(exclude=True, repr=False)
+    router: Router = Field(exclude=True, repr=False)
     input_key: str | None = None
     input_fn: InputFunction | None = Field(default=None, exclude=True, repr=False)
     on_no_match: Literal["abstain", "raise"] = "abstain"
@@ -58,7 +59,7 @@ class RunnableSemanticRouter(Viewing):
 
     def __init__(
         self,
-        router: AdaptiveRouter,
+        router: Router,
         *,
         input_key: str | None = None,
         input_fn: InputFunction | None = None,
@@ -67,9 +68,10 @@ class RunnableSemanticRouter(Viewing):
         name: str | None = None,
         counter: SavingsCounter | None = None,
     ) -> None:
-        if not isinstance(router, AdaptiveRouter):
+        if not isinstance(router, Router):
             raise ConfigurationError(
-                f"router = {shorten(router)}: give an AdaptiveRouter, or use RunnableSemanticRouter.from_routes(routes)"
+                f"router = {shorten(router)}: give an AdaptiveRouter or a RemoteRouter, "
+                "or use RunnableSemanticRouter.from_routes(routes)"
             )
         if on_no_match not in ("abstain", "raise"):
             raise ConfigurationError(f"on_no_match = {shorten(on_no_match)}: use 'abstain' or 'raise'")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from llama_index.core.tools import ToolMetadata
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouteNotFoundError, RouteOptions
+from synaptoroute_core import ConfigurationError, InspectableRouter, Route, RouteOptions
 from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.llamaindex.phrasing import internal_name, phrases
 
@@ -54,7 +54,7 @@ class Offers:
 
     def __init__(
         self,
-        router: AdaptiveRouter,
+        router: InspectableRouter,
         *,
         options: RouteOptions,
         aliases: Mapping[str, str],
@@ -245,15 +245,10 @@ def unique_names(choices: Sequence[ToolMetadata], matched: Sequence[str | None])
     return names
 
 
-def _registered(router: AdaptiveRouter) -> dict[str, Route]:
+def _registered(router: InspectableRouter) -> dict[str, Route]:
     """The routes as they are now; one that is removed while they are read is left out."""
-    routes = {}
-    for name in router.routes:
-        try:
-            routes[name] = router.routes[name]
-        except RouteNotFoundError:
-            continue
-    return routes
+    current = router.routes  # once: of a router elsewhere it is a request
+    return {name: route for name in current if (route := current.get(name)) is not None}
 
 
 def routes_of(

@@ -19,12 +19,14 @@ from synaptoroute_core import (
     ConfigurationError,
     Decision,
     Encoder,
+    InspectableRouter,
     NoRouteError,
     RouteOptions,
 )
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.closing import Closing
 from synaptoroute_core.encoders import clean_vector
+from synaptoroute_core.protocols import require_inspectable
 from synaptoroute_core.types import clean_threshold
 from synaptoroute_integrations.llamaindex.choices import Offer, Offers, routes_of
 from synaptoroute_integrations.llamaindex.events import announce
@@ -54,7 +56,7 @@ class SemanticRouteSelector(BaseSelector, Closing):
     stored, and has a threshold of its own.
 
     Args:
-        router: Decides. It stays yours: close it yourself.
+        router: Decides: an engine, or a ``RemoteRouter``. It stays yours: close it yourself.
         fallback: What to do when it abstains. None or ``"raise"`` = raise ``NoRouteError``: LlamaIndex
             has no "none of them", and an answer from the wrong engine cannot be told from a right one.
             ``"best"`` = take the best candidate all the same. Another selector, such as
@@ -70,8 +72,8 @@ class SemanticRouteSelector(BaseSelector, Closing):
         zero_shot_threshold: Least score of a choice without a registered route; None = 0.35, chosen
             for the bundled model.
         query_embed_model: What makes ``QueryBundle.embedding``, such as :class:`SynaptoRouteEmbedding`.
-            If its ``encoder`` has the fingerprint of the router's, that vector is used and the query
-            is not encoded again.
+            If its ``encoder`` has the fingerprint of the engine's, that vector is used and the query
+            is not encoded again. A ``RemoteRouter`` sends texts only.
 
     Raises:
         ConfigurationError: An argument is not valid.
@@ -79,7 +81,7 @@ class SemanticRouteSelector(BaseSelector, Closing):
 
     def __init__(
         self,
-        router: AdaptiveRouter,
+        router: InspectableRouter,
         *,
         fallback: str | int | BaseSelector | None = None,
         mode: Mode = "single",
@@ -94,7 +96,7 @@ class SemanticRouteSelector(BaseSelector, Closing):
         if threshold is not None and zero_shot_threshold is not None:
             raise ConfigurationError("threshold stands in the place of zero_shot_threshold too: give one of them")
         zero_shot = clean_threshold(zero_shot_threshold)
-        self._router = router
+        self._router = require_inspectable(router)
         self._owned = False
         self._mode = mode
         self._max_outputs = max_outputs
@@ -110,7 +112,7 @@ class SemanticRouteSelector(BaseSelector, Closing):
         )
 
     @classmethod
-    def from_defaults(cls, router: AdaptiveRouter | None = None, **settings: Unpack[SelectorSettings]) -> Self:
+    def from_defaults(cls, router: InspectableRouter | None = None, **settings: Unpack[SelectorSettings]) -> Self:
         """A selector; without a router, one that knows all choices by name and description only.
 
         Args:
@@ -157,7 +159,7 @@ class SemanticRouteSelector(BaseSelector, Closing):
         return selector
 
     @property
-    def router(self) -> AdaptiveRouter:
+    def router(self) -> InspectableRouter:
         """The router that decides."""
         return self._router
 
@@ -236,6 +238,8 @@ class SemanticRouteSelector(BaseSelector, Closing):
         """The query's embedding, if it is certain that the router's encoder would make the same."""
         # With custom_embedding_strs it is the vector of other texts, with image_path of a picture.
         if query.embedding is None or query.custom_embedding_strs or query.image_path:
+            return None
+        if not isinstance(self._router, AdaptiveRouter):  # one elsewhere takes no vectors
             return None
         encoder = getattr(self._query_embed_model, "encoder", None)
         own = self._router.encoder

@@ -111,7 +111,7 @@ class Connections:
             exchange.url,
             content=exchange.content(),
             headers=exchange.headers(),
-            timeout=exchange.timeout(),
+            extensions=exchange.extensions(),
         )
         response = client.send(request, stream=True)
         try:
@@ -126,7 +126,7 @@ class Connections:
             exchange.url,
             content=exchange.content(),
             headers=exchange.headers(),
-            timeout=exchange.timeout(),
+            extensions=exchange.extensions(),
         )
         limit = asyncio.timeout(exchange.left_s())
         try:
@@ -163,7 +163,7 @@ class Connections:
             return held[0]
         client = httpx.AsyncClient(transport=self._transport(httpx.AsyncBaseTransport), **self._arguments())
         # Loops end the generators that were begun in them, and so close the client before they are closed themselves.
-        holder = _hold(client)
+        holder = self._hold(loop, client)
         with self._lock:
             self._require_open()
             for other in [each for each in self._held if each.is_closed()]:
@@ -171,6 +171,14 @@ class Connections:
             self._held[loop] = client, holder
         await anext(holder)  # does not wait
         return client
+
+    async def _hold(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> Holder:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.pop(loop, None)
+            await client.aclose()
 
     def _arguments(self) -> dict[str, Any]:
         return self._settings.client_arguments()
@@ -196,20 +204,13 @@ class Connections:
     async def aclose(self) -> None:
         """Close what is open for threads and for the running event loop."""
         self.close()
-        held = self._held.pop(asyncio.get_running_loop(), None)
+        held = self._held.get(asyncio.get_running_loop())
         if held is not None:
             await held[1].aclose()
 
     def _require_open(self) -> None:
         if self._closed:
             raise RouterClosedError("the remote router was closed")
-
-
-async def _hold(client: httpx.AsyncClient) -> Holder:
-    try:
-        yield
-    finally:
-        await client.aclose()
 
 
 def _unanswered(exchange: Exchange, error: httpx.RequestError) -> RemoteError:

@@ -56,6 +56,21 @@ class Deadline:
         return self._end - self._clock()
 
 
+class _StepLimits(dict[str, float | None]):
+    """The limits that httpx asks for when a step begins: what is left by then, so that the steps share the time."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        left = deadline.left_s
+        super().__init__(connect=left, read=left, write=left, pool=left)
+        self._deadline = deadline
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            return default
+        left = max(self._deadline.left_s, LEAST_SENT_S)
+        return min(left, CONNECT_TIMEOUT_S) if key == "connect" else left
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What is to be asked.
@@ -159,10 +174,14 @@ class Exchange:
             raise self.out_of_time(sent=False)
         return left
 
-    def timeout(self) -> httpx.Timeout:
-        """The limits of each step of the next attempt."""
-        left = self.left_s()
-        return httpx.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S))
+    def extensions(self) -> dict[str, Any]:
+        """What httpx is to know of the next attempt: the limit of each of its steps.
+
+        Raises:
+            RouterTimeoutError: There is no time for it.
+        """
+        self.left_s()
+        return {"timeout": _StepLimits(self.request.deadline)}
 
     def content(self) -> bytes | None:
         """The body of the next attempt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.remote.exchange import Answer
 
 Model = TypeVar("Model", bound=BaseModel)
+Kind = TypeVar("Kind", bound=SynaptoRouteError)
 
 SHOWN = 200
 """Characters of a foreign answer in a message."""
@@ -104,7 +105,7 @@ def foreign(answer: Answer) -> RemoteError:
     )
 
 
-def error_of(problem: Mapping[str, Any], answer: Answer) -> SynaptoRouteError:  # noqa: PLR0911  # one for each kind
+def error_of(problem: Mapping[str, Any], answer: Answer) -> SynaptoRouteError:
     """The engine's own error that a problem (RFC 9457) stands for.
 
     Args:
@@ -112,35 +113,39 @@ def error_of(problem: Mapping[str, Any], answer: Answer) -> SynaptoRouteError:  
         answer: The answer that it came in.
     """
     detail = str(problem.get("detail") or problem.get("title") or "")
-    name = str(problem.get("name", ""))
-    match kind_of(problem):
-        case "invalid-text":
-            return InvalidTextError(detail)
-        case "invalid-request":
-            return ConfigurationError(detail + _places(problem))
-        case "route-not-found":
-            return _remade(RouteNotFoundError, detail, name=name)
-        case "route-exists":
-            return RouteExistsError(name)
-        case "revision-conflict":
-            return RevisionConflictError(_whole(problem, "expected"), _whole(problem, "revision"))
-        case "overloaded" | "rate-limited":
-            return _overloaded(problem, detail, answer)
-        case "timeout":
-            return RouterTimeoutError(answer.timeout_s)
-        case "draining":
-            return RouterClosedError(f"{answer.url}: {detail}")
-        case "encoder-error":
-            return EncoderError(detail)
-        case "storage-error":
-            return StorageError(detail)
-        case _:
-            return _refused(problem, detail, answer)
+    kind = kind_of(problem)
+    if kind in TOLD:
+        return TOLD[kind](detail)
+    return MADE.get(kind, _refused)(problem, detail, answer)
 
 
 def kind_of(problem: Mapping[str, Any]) -> str:
     """The last part of a problem's type."""
     return str(problem.get("type", "")).rpartition(":")[2]
+
+
+def _invalid(problem: Mapping[str, Any], detail: str, _: Answer) -> ConfigurationError:
+    return ConfigurationError(detail + _places(problem))
+
+
+def _not_found(problem: Mapping[str, Any], detail: str, _: Answer) -> RouteNotFoundError:
+    return _remade(RouteNotFoundError, detail, name=str(problem.get("name")))
+
+
+def _exists(problem: Mapping[str, Any], _detail: str, _: Answer) -> RouteExistsError:
+    return RouteExistsError(str(problem.get("name")))
+
+
+def _conflict(problem: Mapping[str, Any], _detail: str, _: Answer) -> RevisionConflictError:
+    return RevisionConflictError(_whole(problem, "expected"), _whole(problem, "revision"))
+
+
+def _late(_problem: Mapping[str, Any], _detail: str, answer: Answer) -> RouterTimeoutError:
+    return RouterTimeoutError(answer.timeout_s)
+
+
+def _stopping(_problem: Mapping[str, Any], detail: str, answer: Answer) -> RouterClosedError:
+    return RouterClosedError(f"{answer.url}: {detail}")
 
 
 def _refused(problem: Mapping[str, Any], detail: str, answer: Answer) -> RemoteError:
@@ -171,7 +176,24 @@ def _overloaded(problem: Mapping[str, Any], detail: str, answer: Answer) -> Rout
     )
 
 
-Kind = TypeVar("Kind", bound=SynaptoRouteError)
+TOLD: Mapping[str, type[SynaptoRouteError]] = {
+    "encoder-error": EncoderError,
+    "invalid-text": InvalidTextError,
+    "storage-error": StorageError,
+}
+"""Kinds of problems whose detail is all that there is to say."""
+
+MADE: Mapping[str, Callable[[Mapping[str, Any], str, Answer], SynaptoRouteError]] = {
+    "draining": _stopping,
+    "invalid-request": _invalid,
+    "overloaded": _overloaded,
+    "rate-limited": _overloaded,
+    "revision-conflict": _conflict,
+    "route-exists": _exists,
+    "route-not-found": _not_found,
+    "timeout": _late,
+}
+"""Kinds of problems with more fields, or that the call knows more of."""
 
 
 def _remade(kind: type[Kind], message: str, **attributes: Any) -> Kind:

@@ -59,7 +59,8 @@ class RemoteSettings:
             own["Authorization"] = f"Bearer {self.key}"
         return {
             "headers": {**own, **self.headers},
-            "verify": self.verify,
+            # Where nothing is encrypted there is nothing to verify, and reading certificates takes 20 ms a client.
+            "verify": self.verify if self.url.startswith("https:") else False,
             # Servers close connections that nothing was sent on for 5 s (uvicorn's default). An edit on one that is
             # just being closed could not be sent again: nobody knows whether it arrived.
             "limits": httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3.0),
@@ -77,7 +78,7 @@ def clean_seconds(name: str, value: object, *, least: float | None = None) -> fl
     """
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if not number or not (value > 0 if least is None else value >= least):  # type: ignore[operator]  # checked
-        wanted = "more than 0" if least is None else f"{least:g} or more"
+        wanted = "more than 0" if least is None else f"{least:g} or more, or None"
         raise ConfigurationError(f"{name} = {shorten(value)}: give seconds, {wanted}")
     return min(float(value), MAX_SECONDS)  # type: ignore[arg-type]  # likewise
 

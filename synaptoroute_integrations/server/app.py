@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from synaptoroute_core import AdaptiveRouter, RouteNotFoundError, SynaptoRouteError
+from synaptoroute_core import AdaptiveRouter, EncoderError, RouteNotFoundError, StorageError, SynaptoRouteError
 from synaptoroute_integrations.server.auth import required_scope
 from synaptoroute_integrations.server.endpoints import pages
 from synaptoroute_integrations.server.endpoints.asking import asking
@@ -19,11 +21,13 @@ from synaptoroute_integrations.server.endpoints.learning import learning
 from synaptoroute_integrations.server.endpoints.watching import watching
 from synaptoroute_integrations.server.guarding import Guard
 from synaptoroute_integrations.server.lifecycle import lifespan
-from synaptoroute_integrations.server.logs import configure_logging
+from synaptoroute_integrations.server.logs import cause_of, configure_logging
 from synaptoroute_integrations.server.observing import Observer
 from synaptoroute_integrations.server.problems import STATUS_SLUGS, Problem, ProblemError, problem_of
 from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = """Chooses one of your routes for a text, locally and in milliseconds, or abstains.
 
@@ -31,7 +35,10 @@ Errors are problem details (RFC 9457). Changes take `If-Match` with the `ETag` o
 two editors cannot overwrite each other. Where the service has keys, send one as `Authorization: Bearer KEY`: scope
 `route` may ask and look, `admin` may also change."""
 
+GROUPS = (asking, editing, learning, watching)
 MAX_PROBLEMS = 20
+MAX_PLACE_CHARS = 200
+METHOD_NOT_ALLOWED = 405
 
 
 def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter | None = None) -> FastAPI:
@@ -55,9 +62,10 @@ def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # where to would be for the Host header to say, which is the client's
     )
     service = app.state.service = Service(settings, router)
-    for group in (asking, editing, learning, watching, pages.documents):
+    for group in (*GROUPS, pages.documents):
         app.include_router(group)
     app.router.routes.append(pages.document_assets)
     if settings.playground:
@@ -85,6 +93,8 @@ async def _on_engine_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error, in_path=in_path)
     if problem.status_code in (429, 503):
         request.app.state.service.metrics.rejected(problem.slug)
+    if isinstance(error, EncoderError | StorageError):
+        logger.error("request %s failed: %s", _request_id(request), cause_of(error))
     return problem.response(_request_id(request))
 
 
@@ -93,7 +103,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         slug = STATUS_SLUGS.get(status, "internal")
         detail = {"not-found": "there is nothing at this path", "method-not-allowed": "try another method"}
-        headers = error.headers if isinstance(error, HTTPException) else None
+        headers = {"Allow": _methods(request)} if status == METHOD_NOT_ALLOWED else None
         error = ProblemError(status, slug, detail.get(slug, "the request cannot be served"), headers=headers)
     return error.response(_request_id(request))
 
@@ -101,10 +111,20 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     errors = [
-        {"loc": ".".join(str(part) for part in each["loc"]), "message": each["msg"]} for each in found[:MAX_PROBLEMS]
+        {"loc": ".".join(str(part) for part in each["loc"])[:MAX_PLACE_CHARS], "message": each["msg"]}
+        for each in found[:MAX_PROBLEMS]
     ]
     detail = "; ".join(f"{each['loc']}: {each['message']}" for each in errors[:3])
     return ProblemError(422, "invalid-request", detail, errors=errors).response(_request_id(request))
+
+
+def _methods(request: Request) -> str:
+    """All that can be done at a path: the framework names the methods of one endpoint only."""
+    endpoints = (each for group in GROUPS for each in group.routes if isinstance(each, APIRoute))
+    found = {
+        method for each in endpoints if each.path_regex.match(request.scope["path"]) for method in each.methods or ()
+    }
+    return ", ".join(sorted(found or {"GET"}))
 
 
 def _request_id(request: Request) -> str | None:

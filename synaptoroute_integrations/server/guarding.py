@@ -16,7 +16,9 @@ from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.settings import ServerSettings
 
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-ALWAYS = frozenset({"/health/live", "/health/ready", "/metrics"})
+HEALTH = frozenset({"/health/live", "/health/ready"})
+"""What is answered by any name: who watches over containers asks for them by address."""
+ALWAYS = HEALTH | {"/metrics"}
 """What is answered while the service stops, and does not keep it from stopping."""
 STREAM = "/route/stream"
 
@@ -51,11 +53,8 @@ class Guard:
         if scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
-        self._service.in_flight += 1
-        try:
+        with self._service.inside():
             await self._app(scope, self._bounded(scope, receive), send)
-        finally:
-            self._service.in_flight -= 1
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Check all that can be checked without the body.
@@ -63,7 +62,8 @@ class Guard:
         Raises:
             ProblemError: It does not come in.
         """
-        self._check_host(headers)
+        if scope["path"] not in HEALTH:
+            self._check_host(headers)
         key = self._check_key(scope, headers)
         if scope["path"] in ALWAYS:
             return
@@ -74,7 +74,7 @@ class Guard:
             detail = f"{self._service.in_flight:,} requests are at work, as many as this service takes on"
             raise retry_later(429, "overloaded", detail, 1.0)
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length[:19]) > self._limit(scope):
+        if length.isdecimal() and int(length[:19]) > self._limit(scope):
             raise self._too_large(scope)
 
     def _check_host(self, headers: Headers) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
@@ -52,9 +52,10 @@ class JobDesk:
     def __init__(self, folder: Path, router: AdaptiveRouter) -> None:
         self._folder = folder
         self._router = router
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="synaptoroute-job")
-        self._waiting = 0
-        self._counting = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[Job, Work] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._unfinished: dict[str, Job] = {}
         self._closing = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -64,16 +65,20 @@ class JobDesk:
         Raises:
             ProblemError: Too many are waiting, or the service is stopping.
         """
-        with self._counting:
+        job = Job(id=secrets.token_hex(16), kind=kind, state="queued", progress=0.0, created_at=datetime.now(UTC))
+        with self._lock:
             if self._closing.is_set():
                 raise draining()
-            if self._waiting >= MAX_WAITING:
-                raise retry_later(429, "overloaded", f"{self._waiting} jobs are waiting: try again later", 10.0)
-            self._waiting += 1
-        job = Job(id=secrets.token_hex(16), kind=kind, state="queued", progress=0.0, created_at=datetime.now(UTC))
-        self._write(job)
+            if len(self._unfinished) > MAX_WAITING:
+                raise retry_later(429, "overloaded", f"{MAX_WAITING} jobs are waiting: try again later", 10.0)
+            self._write(job)
+            self._unfinished[job.id] = job
+            if self._thread is None:
+                # Not of a pool, whose threads the interpreter waits for at its end: a job may hang in its model.
+                self._thread = threading.Thread(target=self._work, name="synaptoroute-job", daemon=True)
+                self._thread.start()
+        self._queue.put((job, work))
         self._forget_old()
-        self._executor.submit(self._run, job, work)
         return job
 
     def find(self, job_id: str) -> Job:
@@ -92,25 +97,43 @@ class JobDesk:
         found = [job for path in self._files() if (job := self._read(path.stem)) is not None]
         return sorted(found, key=lambda job: job.created_at, reverse=True)
 
-    def close(self) -> None:
-        """End the job at work at its next step, and those that wait."""
+    def stop(self) -> None:
+        """End the job at work at its next step, and those that wait; does not wait for it."""
         self._closing.set()
-        self._executor.shutdown(wait=True, cancel_futures=False)
+
+    def close(self, timeout_s: float) -> None:
+        """End all jobs.
+
+        Args:
+            timeout_s: A job that takes no step for so long is left alone; it has failed all the same.
+        """
+        self.stop()
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        with self._lock:
+            for job in list(self._unfinished.values()):
+                self._end(job, {"state": "failed", "error": _problem(_stopped())})
 
     # --- in the job's thread -------------------------------------------------------------------
 
+    def _work(self) -> None:
+        while (handed_in := self._queue.get()) is not None:
+            try:
+                self._run(*handed_in)
+            except OSError:
+                logger.exception("what became of job %s could not be written", handed_in[0].id)
+
     def _run(self, job: Job, work: Work) -> None:
-        with self._counting:
-            self._waiting -= 1
         written = 0.0
 
         def progress(share: float) -> None:
             nonlocal written
             if self._closing.is_set():
-                raise draining()
+                raise _stopped()
             if share - written >= STEP:
                 written = share
-                self._write(job.model_copy(update={"state": "running", "progress": min(share, 1.0)}))
+                self._note(job.model_copy(update={"state": "running", "progress": min(share, 1.0)}))
 
         try:
             progress(STEP)
@@ -119,8 +142,25 @@ class JobDesk:
         except Exception as error:  # whatever it is, whoever asks for the job must learn of it
             if not isinstance(error, SynaptoRouteError | ProblemError):
                 logger.exception("job %s failed", job.id)
-            ended = {"state": "failed", "error": Problem(**problem_of(error).body())}
-        self._write(job.model_copy(update={**ended, "finished_at": datetime.now(UTC)}))
+            ended = {"state": "failed", "error": _problem(error)}
+        with self._lock:
+            self._end(job, ended)
+
+    def _note(self, job: Job) -> None:
+        with self._lock:
+            if job.id in self._unfinished:  # else it was given up
+                self._unfinished[job.id] = job
+                self._write(job)
+
+    def _end(self, job: Job, ended: dict[str, Any]) -> None:
+        """Say what became of a job, with the lock held."""
+        last = self._unfinished.get(job.id)
+        if last is None:
+            return  # it was given up
+        try:
+            self._write(last.model_copy(update={**ended, "finished_at": datetime.now(UTC)}))
+        finally:
+            del self._unfinished[job.id]
 
     # --- on disk -------------------------------------------------------------------------------
 
@@ -134,16 +174,40 @@ class JobDesk:
         part.replace(whole)
 
     def _read(self, job_id: str) -> Job | None:
+        record = self._load(job_id)
+        if record is None:
+            return None
+        if record.job.finished_at is not None or self._is_at_work(record):
+            return record.job
+        again = self._load(job_id)  # it may have ended between the looks at the file and at its process
+        return again.job if again is not None and again.job.finished_at is not None else _lost(record.job)
+
+    def _load(self, job_id: str) -> _Record | None:
         try:
-            record = _Record.model_validate_json((self._folder / f"{job_id}.json").read_text(encoding="utf-8"))
+            return _Record.model_validate_json((self._folder / f"{job_id}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        if record.job.finished_at is None and not is_alive(record.pid):
-            lost = ProblemError(503, "internal", "the process that did this job has ended; hand it in again")
-            return record.job.model_copy(update={"state": "failed", "error": Problem(**lost.body())})
-        return record.job
+
+    def _is_at_work(self, record: _Record) -> bool:
+        if record.pid == os.getpid():  # which may have been another process's number before
+            return record.job.id in self._unfinished
+        return is_alive(record.pid)
 
     def _forget_old(self) -> None:
         for job in self.all()[JOBS_KEPT:]:
-            if job.finished_at is not None:
+            if job.state in ("done", "failed"):
                 (self._folder / f"{job.id}.json").unlink(missing_ok=True)
+
+
+def _stopped() -> ProblemError:
+    return ProblemError(503, "draining", "the service was stopped before this job was done: hand it in again")
+
+
+def _lost(job: Job) -> Job:
+    """A job whose process ended without a word."""
+    error = ProblemError(503, "internal", "the process that did this job has ended: hand it in again")
+    return job.model_copy(update={"state": "failed", "error": _problem(error)})
+
+
+def _problem(error: Exception) -> Problem:
+    return Problem(**problem_of(error).body())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,15 @@ def configure_logging(settings: ServerSettings) -> None:
         logger.setLevel(settings.log_level.upper())
     # One line for each start and stop of a process is said by this package in better words.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger("uvicorn").level))
+
+
+def cause_of(error: BaseException) -> str:
+    """What went wrong and where, without the words of the error: they may be those of a client's text."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place
 
 
 def _time(record: logging.LogRecord) -> str:

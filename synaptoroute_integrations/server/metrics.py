@@ -9,7 +9,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from synaptoroute_core import BatchReport, Decision, RouterStats
+from synaptoroute_core import BatchReport, RouterStats
+from synaptoroute_core.types import Reason
 from synaptoroute_integrations.server.processes import is_alive
 from synaptoroute_integrations.server.settings import metrics_folder
 
@@ -29,7 +30,7 @@ class Metrics:
         self.shared = shared
         self.registry = registry = CollectorRegistry()
         self._lock = threading.Lock()
-        self._last: RouterStats | None = None
+        self._taken_over = {"cache_hits": 0, "encoded": 0}
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"synaptoroute_{name}", text, labels, registry=registry)
@@ -61,7 +62,7 @@ class Metrics:
         folder = metrics_folder()
         if folder is None:
             return cls()
-        _forget_dead(folder)
+        forget_dead(folder)
         return cls(shared=True)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
@@ -69,11 +70,11 @@ class Metrics:
         self._requests.labels(method, path, status).inc()
         self._request_seconds.labels(path).observe(seconds)
 
-    def decision(self, decision: Decision) -> None:
-        """Count a decision."""
-        self._decisions.labels(decision.route or NO_ROUTE, decision.reason).inc()
-        if decision.route is None:
-            self._abstentions.labels(decision.reason).inc()
+    def decision(self, route: str | None, reason: Reason) -> None:
+        """Count a decision; None = an abstention."""
+        self._decisions.labels(route or NO_ROUTE, reason).inc()
+        if route is None:
+            self._abstentions.labels(reason).inc()
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused though nothing was wrong with it."""
@@ -88,14 +89,19 @@ class Metrics:
     def refresh(self, stats: RouterStats, in_flight: int) -> None:
         """Take over what the engine counts itself."""
         with self._lock:
-            last, self._last = self._last, stats
-        self._cache_hits.inc(stats.cache_hits - (last.cache_hits if last else 0))
-        self._encoded.inc(stats.encoded - (last.encoded if last else 0))
+            self._take_over(self._cache_hits, "cache_hits", stats.cache_hits)
+            self._take_over(self._encoded, "encoded", stats.encoded)
         self._pending.set(stats.pending)
         self._in_flight.set(in_flight)
         self._revision.set(stats.revision)
         self._routes.set(stats.routes)
         self._utterances.set(stats.utterances)
+
+    def _take_over(self, counter: Counter, name: str, count: int) -> None:
+        more = count - self._taken_over[name]
+        if more > 0:  # else another thread was here with figures that were taken later
+            counter.inc(more)
+            self._taken_over[name] = count
 
     def exposition(self) -> bytes:
         """All figures in Prometheus' text format; of all processes, if they share them."""
@@ -111,8 +117,8 @@ class Metrics:
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
-def _forget_dead(folder: Path) -> None:
-    """Take the momentary figures of killed processes out."""
+def forget_dead(folder: Path) -> None:
+    """Take the momentary figures of dead processes out; their counts stay."""
     for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
         if pid.isdigit() and not is_alive(int(pid)):
-            multiprocess.mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]

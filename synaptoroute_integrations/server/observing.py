@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -11,7 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synaptoroute_integrations.escaping import visible
-from synaptoroute_integrations.server.problems import problem_of
+from synaptoroute_integrations.server.logs import cause_of
+from synaptoroute_integrations.server.problems import ProblemError, draining, problem_of
 from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.waiting import ClientGoneError
 
@@ -26,7 +28,7 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 NOWHERE = "other"
-"""The path in figures of what leads nowhere: strangers must not make labels."""
+"""The path, or the method, in figures of what leads nowhere: strangers must not make labels."""
 CLIENT_GONE = 499  # nginx's number for it
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -56,9 +58,10 @@ class Observer:
         if self._tracing is None:
             await self._serve(scope, receive, send, request_id)
             return
-        with self._tracing.span(scope["method"], headers) as span:
+        method = _method(scope)
+        with self._tracing.span(method, headers) as span:
             status = await self._serve(scope, receive, send, request_id)
-            span.end_with(status, scope["method"], _path(scope))
+            span.end_with(status, method, _path(scope))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         """Serve a request; its status."""
@@ -69,24 +72,43 @@ class Observer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(MutableHeaders(scope=message), request_id)
+                self._complete(MutableHeaders(scope=message), request_id)
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
         except ClientGoneError:
             status = CLIENT_GONE
-        except Exception as error:
-            logger.exception("request %s failed", request_id)
-            if status:
+        except (Exception, asyncio.CancelledError) as error:
+            problem = self._problem_of(error, request_id)
+            if status and isinstance(error, Exception):
                 raise  # the answer has begun: all that is left is to break it off
-            await problem_of(error).response(request_id)(scope, receive, sending)
+            if not status:  # else the server sees that the answer is not whole, and breaks it off
+                await problem.response(request_id)(scope, receive, sending)
         self._note(scope, status, time.perf_counter() - started, request_id)
         return status
 
+    def _problem_of(self, error: BaseException, request_id: str) -> ProblemError:
+        """What to tell the client; raises the cancellation of who knows no other way to end."""
+        if not isinstance(error, Exception):
+            if self._service.gave_up:
+                return draining()
+            raise error
+        # Without the error's words, which may be those of a text.
+        logger.error("request %s failed: %s", request_id, cause_of(error))
+        return problem_of(error)
+
+    def _complete(self, headers: MutableHeaders, request_id: str) -> None:
+        headers["X-Request-ID"] = request_id
+        for name, value in SAFE_HEADERS.items():
+            headers[name] = value
+        headers.setdefault("Cache-Control", "no-store")
+        if self._service.phase == "draining":
+            headers["Connection"] = "close"  # on this one, the client's next request could find nobody
+
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         method, path = scope["method"], _path(scope)
-        self._service.metrics.request(method if method in METHODS else NOWHERE, path, status, seconds)
+        self._service.metrics.request(_method(scope), path, status, seconds)
         if access.isEnabledFor(logging.INFO):
             shown = visible(scope["path"])[:200] if path == NOWHERE else path
             fields = {
@@ -100,11 +122,9 @@ class Observer:
             access.info("%s %s %d", method, shown, status, extra={"fields": fields})
 
 
-def _complete(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-ID"] = request_id
-    for name, value in SAFE_HEADERS.items():
-        headers[name] = value
-    headers.setdefault("Cache-Control", "no-store")
+def _method(scope: Scope) -> str:
+    """The method, if it is one that people know."""
+    return scope["method"] if scope["method"] in METHODS else NOWHERE
 
 
 def _path(scope: Scope) -> str:

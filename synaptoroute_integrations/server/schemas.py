@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from synaptoroute_core import Candidate, Decision, Example, Route, RouterStats
 from synaptoroute_core.text import MAX_TEXT_CHARS
@@ -16,8 +16,16 @@ MAX_EXTRA_ROUTES = 64
 MAX_EXTRA_UTTERANCES = 256
 MAX_ALLOWED = 10_000
 
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 RouteName: TypeAlias = Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$", examples=["refund"])]
+Allowed: TypeAlias = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=MAX_ALLOWED)]
 Threshold: TypeAlias = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Utterances: TypeAlias = Annotated[
     list[Text], Field(min_length=1, max_length=MAX_UTTERANCES, examples=[["I want my money back"]])
@@ -86,21 +94,22 @@ class RouteQuery(Body):
                 {"text": "please give me my money back"},
                 {"texts": ["where is my parcel", "sing me a song"], "allowed": ["refund", "track_order"]},
             ],
-            "oneOf": [{"required": ["text"]}, {"required": ["texts"]}],
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (("text", "string"), ("texts", "array"))
+            ],
         }
     )
 
     text: Text | None = None
     texts: Annotated[list[Text], Field(min_length=1)] | None = None
-    allowed: Annotated[list[str], Field(max_length=MAX_ALLOWED)] | None = Field(
-        default=None, description="Names of the routes to choose from; null = all."
-    )
+    allowed: Allowed | None = Field(default=None, description="Names of the routes to choose from; null = all.")
     extra: Annotated[list[RouteBody], Field(max_length=MAX_EXTRA_ROUTES)] | None = Field(
         default=None, description="Routes that exist for this request only. The choice is among these and `allowed`."
     )
     threshold: Threshold | None = Field(default=None, description="Least score, in the place of every other.")
     min_margin: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_candidates: Annotated[int, Field(ge=1, le=1000)] | None = None
+    max_candidates: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
     @model_validator(mode="after")
@@ -116,7 +125,7 @@ class ExplainQuery(Body):
     """A text whose decision is to be explained."""
 
     text: Text = Field(examples=["please give me my money back"])
-    allowed: Annotated[list[str], Field(max_length=MAX_ALLOWED)] | None = None
+    allowed: Allowed | None = None
 
 
 class Outcome(BaseModel):
@@ -176,7 +185,7 @@ class FitBody(Body):
     objective: Literal["f1", "max_fpr", "max_error"] = "f1"
     max_fpr: Annotated[float, Field(ge=0, le=1)] | None = None
     max_error: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = 0
 
 
 class EvaluateBody(Body):
@@ -232,6 +241,7 @@ class Stats(BaseModel):
     """Counts of this process, and what it holds."""
 
     version: str
+    pid: int
     state: Literal["starting", "ready", "draining"]
     uptime_s: float
     in_flight: int

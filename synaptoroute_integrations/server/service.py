@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import tempfile
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -30,6 +31,8 @@ CHOICES_KEPT = 64
 MEMORY = ":memory:"
 REFRESH_S = 0.5
 """How old the engine's figures may be that one worker shows of another."""
+EXTRA = "(extra)"
+"""In figures, every route that came with its request: clients must not make labels."""
 CLOSE_S = 1.0
 """What the engine gets to end what is at work: what was accepted has been answered before."""
 
@@ -48,7 +51,8 @@ class Service:
         self.metrics = Metrics.for_process()
         self.tracing = Tracing.if_installed()
         self.phase: Phase = "starting"
-        self.in_flight = 0
+        self.gave_up = False
+        self.stop_by = 0.0  # of time.monotonic(), once it was told to stop
         self.abstentions: deque[Abstention] = deque(maxlen=settings.abstentions_kept)
         rate = settings.rate_limit
         burst = settings.rate_burst or max(1, int(2 * (rate or 0)))
@@ -56,6 +60,7 @@ class Service:
         self._router = router
         self._given = router is not None
         self._started = time.monotonic()
+        self._inside: set[asyncio.Task[Any]] = set()
         self._choices: OrderedDict[str, Choices] = OrderedDict()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._jobs: JobDesk | None = None
@@ -84,6 +89,11 @@ class Service:
         return self._jobs
 
     @property
+    def in_flight(self) -> int:
+        """Requests at work."""
+        return len(self._inside)
+
+    @property
     def uptime_s(self) -> float:
         """Seconds since it was made."""
         return time.monotonic() - self._started
@@ -109,15 +119,46 @@ class Service:
         if self._refreshing is not None:
             self._refreshing.cancel()
         if self._jobs is not None:
-            await asyncio.to_thread(self._jobs.close)
+            await asyncio.to_thread(self._jobs.close, CLOSE_S)
         if self._router is not None:
             self._router.observe_batches(None)
             if not self._given:
                 await asyncio.to_thread(self._router.close)
                 self._router = None
         self.metrics.close()
+        self.discard_files()
+        logger.info("stopped")
+
+    def stop_jobs(self) -> None:
+        """Have the jobs end soon; does not wait for it."""
+        if self._jobs is not None:
+            self._jobs.stop()
+
+    async def give_up(self) -> None:
+        """Have those who are still inside answered that the service is stopping."""
+        self.gave_up = True
+        inside = tuple(self._inside)
+        for task in inside:
+            task.cancel()
+        if inside:
+            await asyncio.wait(inside, timeout=CLOSE_S)
+
+    def discard_files(self) -> None:
+        """Remove what was only for this process."""
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Count the current task as a request at work."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request must be served by a task of asyncio")
+        self._inside.add(task)
+        try:
+            yield
+        finally:
+            self._inside.discard(task)
 
     def _folder(self) -> Path:
         if self.settings.runtime_dir is not None:
@@ -138,7 +179,8 @@ class Service:
 
     def note(self, text: str, decision: Decision) -> None:
         """Count a decision, and remember an abstention."""
-        self.metrics.decision(decision)
+        known = decision.route is None or decision.route in self.router.routes
+        self.metrics.decision(decision.route if known else EXTRA, decision.reason)
         if self.tracing is not None:
             self.tracing.decided(decision)
         if decision.route is not None:
@@ -146,7 +188,8 @@ class Service:
         if self.settings.abstentions_kept:
             self.abstentions.appendleft(Abstention(text=text, at=datetime.now(UTC), decision=decision))
         if self.settings.log_queries:
-            logger.info("abstained: %s", json.dumps(text), extra={"reason": decision.reason, "score": decision.score})
+            fields = {"reason": decision.reason, "score": decision.score}
+            logger.info("abstained: %s", json.dumps(text), extra={"fields": fields})
 
     # --- choices -------------------------------------------------------------------------------
 

@@ -188,7 +188,8 @@ def _parsed(variable: str, text: str, annotation: Any) -> object:
             try:
                 return kind(text)
             except ValueError:
-                raise ConfigurationError(f"{variable} = {shorten(text)}: use a number") from None
+                wanted = "a whole number" if kind is int else "a number"
+                raise ConfigurationError(f"{variable} = {shorten(text)}: use {wanted}") from None
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,20 @@ class RequestSpan:
 
     def __init__(self, span: Span) -> None:
         self._span = span
+        self._decisions = 0
+        self._abstentions = 0
+        self._last: Decision | None = None
+
+    def decided(self, decision: Decision) -> None:
+        """Note a decision of this request."""
+        self._decisions += 1
+        self._abstentions += decision.route is None
+        self._last = decision
 
     def end_with(self, status: int, method: str, path: str) -> None:
-        """Say what became of the request, in OpenTelemetry's terms."""
+        """Say what became of the request, in OpenTelemetry's terms. Texts stay out of it."""
+        if not self._span.is_recording():
+            return
         from opentelemetry.trace import StatusCode
 
         self._span.update_name(f"{method} {path}")
@@ -36,6 +48,21 @@ class RequestSpan:
         self._span.set_attribute("http.response.status_code", status)
         if status >= FAILED:
             self._span.set_status(StatusCode.ERROR)
+        if self._last is not None:
+            self._span.set_attribute("synaptoroute.decisions", self._decisions)
+            self._span.set_attribute("synaptoroute.abstentions", self._abstentions)
+            self._span.set_attribute("synaptoroute.revision", self._last.revision)
+            if self._decisions == 1:
+                self._describe(self._last)
+
+    def _describe(self, decision: Decision) -> None:
+        for name in ("reason", "route", "score", "threshold", "margin", "confidence", "scorer"):
+            value = getattr(decision, name)
+            if value is not None:
+                self._span.set_attribute(f"synaptoroute.{name}", value)
+
+
+_current: ContextVar[RequestSpan | None] = ContextVar("synaptoroute_request_span", default=None)
 
 
 class Tracing:
@@ -55,24 +82,28 @@ class Tracing:
     def span(self, method: str, headers: Headers) -> Iterator[RequestSpan]:
         """The span of a request, current as long as the block runs."""
         from opentelemetry.propagate import extract
-        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace import SpanKind, StatusCode
 
-        attributes = {"http.request.method": method}
         with self._tracer.start_as_current_span(
-            method, context=extract(dict(headers)), kind=SpanKind.SERVER, attributes=attributes
+            method,
+            context=extract(dict(headers)),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method},
+            record_exception=False,  # its words may be those of a text
+            set_status_on_exception=False,
         ) as span:
-            yield RequestSpan(span)
+            made = RequestSpan(span)
+            token = _current.set(made)
+            try:
+                yield made
+            except BaseException:
+                span.set_status(StatusCode.ERROR)
+                raise
+            finally:
+                _current.reset(token)
 
     def decided(self, decision: Decision) -> None:
-        """Put a decision on the current span. The text stays out of it."""
-        from opentelemetry import trace
-
-        span = trace.get_current_span()
-        if not span.is_recording():
-            return
-        span.set_attribute("synaptoroute.reason", decision.reason)
-        span.set_attribute("synaptoroute.revision", decision.revision)
-        for name in ("route", "score", "threshold", "margin", "confidence"):
-            value = getattr(decision, name)
-            if value is not None:
-                span.set_attribute(f"synaptoroute.{name}", value)
+        """Put a decision on the span of the request at work."""
+        made = _current.get()
+        if made is not None:
+            made.decided(decision)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -30,24 +29,46 @@ async def while_connected(request: Request, answer: Awaitable[Answer]) -> Answer
         ClientGoneError: It left.
         Others as ``answer``.
     """
-    making = asyncio.ensure_future(answer)
-    leaving: asyncio.Task[None] | None = None
+    watch = _Watch(request)
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, watch.begin)
     try:
-        done, _ = await asyncio.wait([making], timeout=PATIENCE_S)
-        if not done:
-            leaving = asyncio.create_task(_disconnected(request))
-            await asyncio.wait([making, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not making.done():
-            raise ClientGoneError
-        return making.result()
+        return await answer
+    except asyncio.CancelledError:
+        if not watch.has_left:
+            raise
+        watch.waiting.uncancel()
+        raise ClientGoneError from None
     finally:
-        for task in (making, leaving):
-            if task is not None and not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        timer.cancel()
+        watch.end()
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the task that waits when the client leaves.
+
+    Args:
+        request: The client's.
+    """
+
+    def __init__(self, request: Request) -> None:
+        current = asyncio.current_task()
+        assert current is not None  # noqa: S101  # coroutines run in tasks
+        self.waiting: asyncio.Task[Any] = current
+        self.has_left = False
+        self._request = request
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Look at the connection from now on."""
+        self._watching = asyncio.create_task(self._watch())
+
+    def end(self) -> None:
+        """Stop looking: once this returns, nothing is cancelled any more."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.has_left = True
+        self.waiting.cancel()

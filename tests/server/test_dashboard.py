@@ -64,6 +64,11 @@ def every_query() -> list[str]:
     return queries + [rule["expr"] for rule in ALERTS]
 
 
+def grouping(query: str) -> set[str]:
+    """The labels that a query keeps."""
+    return {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for label in group.split(",")}
+
+
 # --- what is asked --------------------------------------------------------------------------------
 
 
@@ -79,18 +84,14 @@ def test_a_query_names_only_what_the_service_exports(query, series):
 @pytest.mark.parametrize("query", [query for query in every_query() if " by (" in query])
 def test_a_query_groups_by_labels_that_its_figures_have(query, series):
     labels = {label for name, _ in SELECTOR.findall(query) for label in series[name]} | FROM_PROMETHEUS
-    grouped = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for label in group.split(",")}
-    assert grouped <= labels
+    assert grouping(query) <= labels
 
 
 @BY_PANEL
 def test_the_legend_of_a_panel_names_labels_that_its_query_keeps(panel):
     for target in panel["targets"]:
         shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-        kept = {
-            label.strip() for group in re.findall(r"\bby \(([^)]*)\)", target["expr"]) for label in group.split(",")
-        }
-        assert shown <= kept
+        assert shown <= grouping(target["expr"])
 
 
 @pytest.mark.parametrize("query", every_query())
@@ -102,9 +103,7 @@ def test_a_rate_is_taken_of_counts_only(query, metrics):
     assert rated == asked - gauges
 
 
-@pytest.mark.parametrize(
-    "path", sorted({path for query in every_query() for path in re.findall(r'path="(.*?)"', query)})
-)
+@pytest.mark.parametrize("path", sorted(set(re.findall(r'path="(.*?)"', " ".join(every_query())))))
 def test_a_path_that_is_asked_for_is_one_that_was_counted(path, metrics):
     assert f'path="{path}"' in metrics
 

@@ -173,3 +173,33 @@ def test_systemd_confines_the_service_and_keeps_its_data():
 def test_systemd_hands_the_keys_over_as_a_credential():
     name = unit()["LoadCredential"][0].split(":")[0]
     assert environments()["systemd"]["SYNAPTOROUTE_KEYS_FILE"] == f"%d/{name}"
+
+
+# --- the page about it ----------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_settings_that_there_are():
+    named = {name.lower() for name in re.findall(r"SYNAPTOROUTE_([A-Z_]+)", PAGE)}
+    assert named
+    assert named <= set(ServerSettings.model_fields)
+
+
+def test_the_page_names_files_that_there_are():
+    named = set(re.findall(r"(?<![\w/])(?:deploy|docs/grafana)/[\w./-]*\w", PAGE)) | {"Dockerfile"}
+    made_by_the_reader = {name for name in named if name.startswith("deploy/secrets")}
+    assert [name for name in sorted(named - made_by_the_reader) if not (ROOT / name).exists()] == []
+
+
+def nginx(directive: str) -> str:
+    (block,) = re.findall(r"```nginx\n(.*?)```", PAGE, re.DOTALL)
+    return re.search(rf"^ *{directive} (.+);$", block, re.MULTILINE).group(1)
+
+
+def test_the_proxy_of_the_page_lets_through_what_the_service_takes_and_waits_for_it():
+    settings = ServerSettings()
+    assert nginx("client_max_body_size") == f"{settings.max_stream_bytes // 1024**2}m"
+    assert seconds(nginx("proxy_read_timeout")) > settings.timeout_s
+    assert nginx("server") == f"127.0.0.1:{PORT}"
+    assert f"reverse_proxy 127.0.0.1:{PORT}" in PAGE

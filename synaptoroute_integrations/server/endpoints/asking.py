@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from io import BytesIO
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -16,7 +18,7 @@ from synaptoroute_integrations.server.endpoints.shared import BODY, JSON, Servic
 from synaptoroute_integrations.server.problems import ProblemError, problem_of
 from synaptoroute_integrations.server.schemas import ExplainQuery, Outcome, Outcomes, RouteQuery
 from synaptoroute_integrations.server.service import Service
-from synaptoroute_integrations.server.strict import parse_json
+from synaptoroute_integrations.server.strict import DirectRoute, parse_json
 from synaptoroute_integrations.server.waiting import while_connected
 
 NDJSON = "application/x-ndjson"
@@ -27,14 +29,9 @@ STREAM_PATIENCE_S = 30.0
 asking = router(tags=["ask"])
 
 
-@asking.post(
-    "/route",
-    summary="Choose a route for a text, or abstain",
-    response_model=Decision | Outcomes,
-    responses={**problems(*BODY, 500, 504)},
-)
-async def route(query: RouteQuery, request: Request, service: ServiceOf) -> Response:
+async def route(query: RouteQuery, request: Request) -> Response:
     """One text gets its decision. Several get `results` in their order, each a decision or what is wrong with it."""
+    service: Service = request.app.state.service
     options = await _options(service, query)
     if query.text is not None:
         timeout = query.timeout_s
@@ -58,13 +55,24 @@ async def route(query: RouteQuery, request: Request, service: ServiceOf) -> Resp
     return json_of(Outcomes(results=outcomes))
 
 
+asking.add_api_route(
+    "/route",
+    route,
+    methods=["POST"],
+    summary="Choose a route for a text, or abstain",
+    response_model=Decision | Outcomes,
+    responses={**problems(*BODY, 500, 504)},
+    route_class_override=DirectRoute,
+)
+
+
 @asking.post(
     "/route/stream",
     summary="Choose routes for many texts",
     response_class=StreamingResponse,
     responses={
         200: {"description": "A line for each line.", "content": {NDJSON: {"schema": {"type": "string"}}}},
-        **problems(*BODY, 404),
+        **problems(*BODY),
     },
     openapi_extra={
         "requestBody": {
@@ -85,8 +93,7 @@ async def stream(
         raise ProblemError(415, "unsupported-media-type", f"send the body as {NDJSON}, a JSON value a line")
     options = RouteOptions(allowed=allowed)
     service.router.choices(allowed or ())  # names that are not there: the status cannot be taken back later
-    lines = [line for line in (await request.body()).split(b"\n") if line.strip()]
-    return StreamingResponse(_answers(service, lines, options), media_type=NDJSON)
+    return StreamingResponse(_answers(service, await request.body(), options), media_type=NDJSON)
 
 
 @asking.post("/explain", summary="Say why a text is decided as it is", responses={**problems(*BODY, 500)})
@@ -116,9 +123,9 @@ def _outcome(service: Service, text: str, answer: Decision | SynaptoRouteError) 
     return Outcome.model_validate({"error": problem_of(answer).body()})
 
 
-async def _answers(service: Service, lines: Sequence[bytes], options: RouteOptions) -> AsyncIterator[bytes]:
-    for start in range(0, len(lines), STREAM_BATCH):
-        read = [_read(line) for line in lines[start : start + STREAM_BATCH]]
+async def _answers(service: Service, body: bytes, options: RouteOptions) -> AsyncIterator[bytes]:
+    lines = (line for line in BytesIO(body) if line.strip())  # one by one: a few bytes of a body make a line
+    while read := [_read(line) for line in islice(lines, STREAM_BATCH)]:
         texts = [text for text in read if isinstance(text, str)]
         answers = iter(await _patiently(service, texts, options))
         for text in read:

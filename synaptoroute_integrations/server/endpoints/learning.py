@@ -1,4 +1,7 @@
-"""Endpoints for what takes its time: fits and evaluations, as jobs."""
+"""Endpoints for what takes its time: fits and evaluations, as jobs.
+
+What is known of jobs lies on disk, so that all but one of these run in threads.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ learning = router(tags=["learn"])
 
 
 @learning.post("/fit", status_code=202, summary="Fit the router", response_model=Job, responses={**problems(*BODY)})
-async def fit(body: FitBody, service: ServiceOf) -> Response:
+def fit(body: FitBody, service: ServiceOf) -> Response:
     """Learn to tell the routes apart, or fit their thresholds. Queries go on meanwhile."""
     return _accepted(service.jobs.submit("fit", fit_work(body)))
 
@@ -37,7 +40,7 @@ async def undo_fit(service: ServiceOf, expected: Expected) -> Response:
 @learning.post(
     "/evaluate", status_code=202, summary="Evaluate the router", response_model=Job, responses={**problems(*BODY)}
 )
-async def evaluate(body: EvaluateBody, service: ServiceOf) -> Response:
+def evaluate(body: EvaluateBody, service: ServiceOf) -> Response:
     """Route labelled texts and compare."""
     return _accepted(service.jobs.submit("evaluate", evaluate_work(body)))
 

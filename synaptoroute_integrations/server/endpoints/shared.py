@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, TypeAlias
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 from synaptoroute_core import Receipt
 from synaptoroute_integrations.server.problems import MEDIA_TYPE, ProblemError
@@ -14,16 +15,17 @@ from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.strict import StrictRoute
 
 JSON = "application/json"
-REVISION_TAG = re.compile(r'"(\d{1,18})"')
+REVISION_TAG = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
+"""A weak tag, which is what a proxy that compresses answers makes of ours, names the same revision."""
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The service that the application serves."""
     service: Service = request.app.state.service
     return service
 
 
-def expected_revision(
+async def expected_revision(
     if_match: Annotated[
         str | None,
         Header(
@@ -31,6 +33,7 @@ def expected_revision(
             "they have changed since.",
             max_length=64,
         ),
+        WithJsonSchema({"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}")$'}),
     ] = None,
 ) -> int | None:
     """The revision that the author of a change has seen; None = whatever it is.
@@ -46,6 +49,7 @@ def expected_revision(
     return int(found[1])
 
 
+# The two above wait for nothing; were they no coroutines, each would be run in another thread.
 ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
 Expected: TypeAlias = Annotated[int | None, Depends(expected_revision)]
 NamePath: TypeAlias = Annotated[str, Path(description="The route's name.", max_length=128, examples=["refund"])]
@@ -94,5 +98,5 @@ def etag(revision: int) -> dict[str, str]:
 
 def receipt(done: Receipt, *, status: int = 200, location: str | None = None) -> Response:
     """The answer to a change."""
-    where = {} if location is None else {"Location": location}
+    where = {} if location is None else {"Location": quote(location)}  # headers are ASCII, names need not be
     return json_of(done, status=status, headers={**etag(done.revision), **where})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 
 from fastapi import Response
@@ -53,6 +54,7 @@ async def stats(service: ServiceOf) -> Stats:
     router, encoder = service.router, service.router.encoder
     return Stats(
         version=version("synaptoroute-integrations"),
+        pid=os.getpid(),
         state=service.phase,
         uptime_s=round(service.uptime_s, 3),
         in_flight=service.in_flight,

@@ -144,7 +144,7 @@ async function read(response) {
   return response.json();
 }
 
-// --- what the page says beside the answer: errors, notices of changes, and news from elsewhere ---
+// --- what the page says beside the answer --------------------------------------------------------
 
 /** Say what went wrong, in the service's words. */
 function showError(error) {
@@ -159,7 +159,8 @@ const clearError = () => put("error");
 
 /** Say what was done, with a way back if there is one. */
 function showNotice(words, undo) {
-  put("notice", make("p", {}, ...words), ...(undo ? [button("Undo", undo)] : []));
+  const dismiss = button("Dismiss", () => put("notice"));
+  put("notice", make("p", {}, ...words), ...(undo ? [button("Undo", undo)] : []), dismiss);
 }
 
 /** Say that the routes are not those on the page any more. */
@@ -268,12 +269,12 @@ class Editor {
   #announce({ said, undo }, { changed }, isUndo) {
     // Undoing what changed nothing would take away what was there before.
     if (!changed) showNotice(["Nothing to change: it is so already."]);
-    else if (isUndo) showNotice(["Undone. ", ...said]);
+    else if (isUndo) showNotice(["Undone: ", ...said]);
     else showNotice(said, () => this.make(undo(), { isUndo: true }));
   }
 }
 
-// --- one decision as people read it: the sentence, the figures, the candidates and the neighbours 
+// --- one decision as people read it --------------------------------------------------------------
 
 const strong = (...children) => make("strong", {}, ...children);
 
@@ -606,7 +607,8 @@ class RouteList {
       disabled: this.#locked,
       data: { key: `threshold ${route.name}` },
     });
-    const save = make("button", { type: "submit", disabled: this.#locked, data: { key: `save ${route.name}` } }, "Save");
+    const key = `save ${route.name}`;
+    const save = make("button", { type: "submit", disabled: this.#locked, data: { key } }, "Save");
     const form = make("form", { className: "row" }, make("label", { htmlFor: id }, "Threshold"), input, save);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -655,7 +657,7 @@ const page = {
   /** Show what went wrong, and do what can be done about it. */
   async failed(error) {
     if (error.status === 401) return askForKey();
-    if (error.status === 403) lock(true);
+    if (error.slug === "forbidden" && key.get()) lock(true);
     if (error.slug === "revision-conflict") return recover(error);
     return showError(error);
   },
@@ -714,8 +716,8 @@ async function reloadSafely() {
 /** Somebody else was faster: show what is there now, and that nothing of ours was saved. */
 async function recover({ body }) {
   await reloadSafely();
-  const revisions = `from revision ${body.expected} to ${body.revision}`;
-  showError(new Error(`Not saved: the routes were changed meanwhile, ${revisions}. They are loaded again; please try once more.`));
+  const meanwhile = `the routes were changed meanwhile, from revision ${body.expected} to ${body.revision}`;
+  showError(new Error(`Not saved: ${meanwhile}. They are loaded again; please try once more.`));
 }
 
 async function poll() {
@@ -723,6 +725,7 @@ async function poll() {
   try {
     const { status, revision } = await readiness();
     showState(status ?? "unreachable");
+    if (status === "ready" && page.revision === undefined && find("key-panel").hidden) await start();
     if (!editor.busy && revision > page.revision) showMoved(revision, reloadSafely);
   } catch {
     showState("unreachable");
@@ -813,7 +816,8 @@ async function abstentionsFailed(error) {
 function abstentionRow({ text, at, decision }) {
   const button = make("button", { type: "button" }, quoted(text));
   button.addEventListener("click", () => asking.put(text));
-  const nearest = decision.candidates.length ? [nameOf(decision.candidates[0].route), ` ${decimals(decision.score)}, `] : [];
+  const [best] = decision.candidates;
+  const nearest = best ? [nameOf(best.route), ` ${decimals(decision.score)}, `] : [];
   const time = make("time", { dateTime: at }, new Date(at).toLocaleTimeString());
   return make("li", {}, button, make("span", { className: "quiet" }, ...nearest, time));
 }
