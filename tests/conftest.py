@@ -11,6 +11,10 @@ from synaptoroute_core import BundledEncoder, Example, HashingEncoder, Route, lo
 SAMPLES = Path(synaptoroute_integrations.__file__).parent / "samples"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="let the tests that search for failures search for minutes")
+
+
 @pytest.fixture(scope="session")
 def bundled() -> BundledEncoder:
     """The real model, loaded once."""

@@ -239,8 +239,9 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _is_slow(self) -> bool:
         """Whether what is pending takes too long."""
-        # Some may always come: were all refused for a pace that is no longer true, it would never be measured again.
-        if self._max_queue_s is None or self.pending <= self._worker_count:
+        # A full batch for each worker may always come: less would waste what batches gain, and were all refused for
+        # a pace that is no longer true, it would never be measured again.
+        if self._max_queue_s is None or self.pending < self._max_batch_size * self._worker_count:
             return False
         return self._pace.seconds_for(self.pending) > self._max_queue_s
 

@@ -39,7 +39,7 @@ class RouterConfig(FrozenModel):
         max_candidates: How many candidates a decision lists.
         max_pending: Bound on queries waiting and running; one more is refused at once.
         max_queue_s: Bound on the time that what is pending takes, as measured, in seconds; beyond it a query is
-            refused at once. None = only ``max_pending`` bounds.
+            refused at once. A full batch for each worker is admitted in any case. None = only ``max_pending`` bounds.
         max_batch_size: Most queries that a worker takes at once.
         max_wait_ms: How long a worker waits for company for a query, in milliseconds.
         workers: Worker threads; None = one for each processor that the process may use.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synaptoroute_integrations.cli.app import app
 from synaptoroute_integrations.cli.options import EncoderName, Json, MinMargin, Threshold
+
+if TYPE_CHECKING:
+    from synaptoroute_integrations.server import ServerSettings
+
+logger = logging.getLogger(__name__)
 
 
 @app.command()
@@ -42,7 +49,7 @@ def serve(
     """
     from synaptoroute_core import ConfigurationError
     from synaptoroute_core.errors import missing_extra
-    from synaptoroute_integrations.cli.output import counted, show_error, show_note
+    from synaptoroute_integrations.cli.output import show_error
     from synaptoroute_integrations.server import ServerSettings
 
     settings = ServerSettings.from_environment(
@@ -65,15 +72,26 @@ def serve(
         show_error(str(missing_extra("server", error)))
         raise typer.Exit(3) from None
 
-    def announce(url: str, routes: int, utterances: int) -> None:
-        held = f"{counted(routes, 'route')}, {counted(utterances, 'utterance')}"
-        typer.echo(f"serving {held} on {url}  (page: {url}/  interface: {url}/docs  stop: Ctrl-C)", err=True)
-        if settings.db is None:
-            show_note("changes are kept in memory only; with --db FILE they outlive the service")
-        if not settings.has_keys:
-            show_note("there are no keys: only this machine is answered")
+    run(settings, partial(_announce, settings))
 
-    run(settings, announce)
+
+def _announce(settings: ServerSettings, url: str, routes: int, utterances: int) -> None:
+    """Say that it serves, and where; in a log of JSON, as JSON."""
+    from synaptoroute_integrations.cli.output import counted, show_note
+
+    held = f"{counted(routes, 'route')}, {counted(utterances, 'utterance')}"
+    notes = []
+    if settings.db is None:
+        notes.append("changes are kept in memory only; with --db FILE they outlive the service")
+    if not settings.has_keys:
+        notes.append("there are no keys: only this machine is answered")
+    if settings.log_format == "json":
+        for line in (f"serving {held} on {url}", *notes):
+            logger.info(line)
+        return
+    typer.echo(f"serving {held} on {url}  (page: {url}/  interface: {url}/docs  stop: Ctrl-C)", err=True)
+    for note in notes:
+        show_note(note)
 
 
 @app.command()
@@ -92,15 +110,13 @@ def key(
     """
     from synaptoroute_core import ConfigurationError
     from synaptoroute_integrations.cli.output import show_note, write_json
-    from synaptoroute_integrations.server.auth import KeyRing, add_line, make_key, parse_keys
+    from synaptoroute_integrations.server.auth import add_key, make_key
 
     if scope not in ("route", "admin"):
         raise ConfigurationError(f"scope {scope!r}: use route or admin")
     made, secret = make_key(name, "admin" if scope == "admin" else "route")
     if file is not None:
-        there = parse_keys(file.read_text(encoding="utf-8").splitlines(), str(file)) if file.exists() else []
-        KeyRing([*there, made])  # raises if the name is taken
-        add_line(file, made)
+        add_key(file, made)
     if as_json:
         write_json({"name": made.name, "scope": made.scope, "key": secret, "line": made.line()})
         return

@@ -22,6 +22,7 @@ KEY_NAME = re.compile(r"[\w.\-]{1,64}")
 KEY_LINE = re.compile(r"(?P<name>\S+)\s+(?P<scope>\S+)\s+sha256:(?P<digest>[0-9a-fA-F]{64})")
 SECRET_PREFIX = "srk_"  # noqa: S105  # lets scanners of leaked secrets find ours
 SECRET_BYTES = 32
+LINE_END = "\n"
 
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 OPEN_FOLDERS = ("/playground/", "/docs/")
@@ -76,14 +77,16 @@ class KeyRing:
             ConfigurationError: The file cannot be read, or a line is no key.
         """
         if settings.keys is not None:
-            return cls(parse_keys(settings.keys.get_secret_value().split(","), "keys"))
+            keys = parse_keys(settings.keys.get_secret_value().split(","), "keys")
+            if not keys:
+                raise ConfigurationError("keys holds no key: nobody could use the service")
+            return cls(keys)
         if settings.keys_file is None:
             return None
-        try:
-            text = Path(settings.keys_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"keys_file = {settings.keys_file!r} cannot be read: {error}") from error
-        return cls(parse_keys(text.splitlines(), settings.keys_file))
+        keys = read_keys(Path(settings.keys_file))
+        if not keys:
+            raise ConfigurationError(f"{settings.keys_file} holds no key: nobody could use the service")
+        return cls(keys)
 
     def find(self, secret: str) -> Key | None:
         """The key of a secret. Every key is compared, each in constant time."""
@@ -105,15 +108,14 @@ def make_key(name: str, scope: Scope) -> tuple[Key, str]:
         ConfigurationError: The name or the scope is not valid.
     """
     secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-    return _checked(name, scope, hashlib.sha256(secret.encode()).hexdigest(), "the new key"), secret
+    return _checked(name, scope, hashlib.sha256(secret.encode()).hexdigest(), f"the key {shorten(name)}"), secret
 
 
 def parse_keys(lines: Iterable[str], source: str) -> list[Key]:
     """The keys of a file's lines; blank ones and comments, which begin with ``#``, are passed over.
 
     Raises:
-        ConfigurationError: A line is no key, or there is none. What the line says is not repeated: it may
-            hold a secret.
+        ConfigurationError: A line is no key. What the line says is not repeated: it may hold a secret.
     """
     keys = []
     for number, line in enumerate(lines, start=1):
@@ -127,22 +129,39 @@ def parse_keys(lines: Iterable[str], source: str) -> list[Key]:
                 f"{place} is not `NAME SCOPE sha256:HEX`; `synaptoroute key NAME --scope SCOPE` prints such lines"
             )
         keys.append(_checked(parts["name"], parts["scope"], parts["digest"], place))
-    if not keys:
-        raise ConfigurationError(f"{source} holds no key: nobody could use the service")
     return keys
 
 
-def add_line(file: Path, key: Key) -> None:
-    """Append a key to a keys file, which its owner alone may read.
+def read_keys(file: Path) -> list[Key]:
+    """The keys of a file.
 
     Raises:
-        ConfigurationError: It cannot be written.
+        ConfigurationError: It cannot be read, or a line is no key.
     """
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as lines:
-            lines.write(f"{key.line()}\n")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written: {error}") from error
+        raise ConfigurationError(f"the keys file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the keys file {file} is no text: byte {error.start} is not UTF-8") from None
+    return parse_keys(text.splitlines(), str(file))
+
+
+def add_key(file: Path, key: Key) -> None:
+    """Add a key to a keys file; a new file is one that its owner alone may read.
+
+    Raises:
+        ConfigurationError: The file is none of keys or cannot be written, or the name is taken.
+    """
+    there = read_keys(file) if file.exists() else []
+    KeyRing([*there, key])
+    try:
+        with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="utf-8") as lines:
+            lines.seek(0)
+            text = lines.read()
+            lines.write(f"{'' if not text or text.endswith(LINE_END) else LINE_END}{key.line()}{LINE_END}")
+    except OSError as error:
+        raise ConfigurationError(f"the keys file {file} cannot be written: {error.strerror}") from error
 
 
 def required_scope(method: str, path: str) -> Scope | None:
@@ -155,7 +174,9 @@ def required_scope(method: str, path: str) -> Scope | None:
 
 def _checked(name: str, scope: str, digest: str, place: str) -> Key:
     if KEY_NAME.fullmatch(name) is None:
-        raise ConfigurationError(f"{place}: {shorten(name)} cannot name a key: use 1 to 64 letters, digits, _, . or -")
+        raise ConfigurationError(f"{place}: this cannot be its name: use 1 to 64 letters, digits, _, . or -")
+    if name.startswith(SECRET_PREFIX):
+        raise ConfigurationError(f"{place}: a key stands where its name should; names are shown in the log")
     if scope not in ("route", "admin"):
-        raise ConfigurationError(f"{place}: {shorten(scope)} is no scope: use route or admin")
+        raise ConfigurationError(f"{place}: this is no scope: use route or admin")
     return Key(name, "admin" if scope == "admin" else "route", bytes.fromhex(digest))

@@ -15,6 +15,8 @@ from synaptoroute_integrations.server.problems import ProblemError, draining, re
 from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.settings import ServerSettings
 
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""What proxies add: the request is another machine's, whoever brings it."""
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 HEALTH = frozenset({"/health/live", "/health/ready"})
 """What is answered by any name: who watches over containers asks for them by address."""
@@ -73,6 +75,9 @@ class Guard:
         if self._service.in_flight >= self._settings.max_in_flight:
             detail = f"{self._service.in_flight:,} requests are at work, as many as this service takes on"
             raise retry_later(429, "overloaded", detail, 1.0)
+        late, bound = self._service.late_s, self._settings.max_queue_s
+        if bound is not None and late > bound:
+            raise retry_later(429, "overloaded", f"requests wait {late:.2f} s before they are looked at", late)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:19]) > self._limit(scope):
             raise self._too_large(scope)
@@ -91,7 +96,7 @@ class Guard:
         if needed is None:
             return None
         if self._service.keys is None:
-            if not _is_local(scope):
+            if not _is_local(scope) or any(name in headers for name in FORWARDED):
                 detail = "this service has no keys and so answers its own machine only; give it keys to open it"
                 raise ProblemError(403, "forbidden", detail)
             return None

@@ -158,8 +158,14 @@ def problem_of(error: Exception, *, in_path: bool = False) -> ProblemError:
 
 
 def _overloaded(error: RouterOverloadedError) -> ProblemError:
-    detail = f"{error.pending:,} texts are waiting: try again in {error.retry_after_s:.2f} s"
-    return retry_later(429, "overloaded", detail, error.retry_after_s)
+    found = retry_later(
+        429,
+        "overloaded",
+        f"{error.pending:,} texts wait: try again in {error.retry_after_s:.2f} s",
+        error.retry_after_s,
+    )
+    found.more |= {"pending": error.pending, "limit": error.limit}
+    return found
 
 
 def _conflict(error: RevisionConflictError) -> ProblemError:

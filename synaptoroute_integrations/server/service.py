@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 import tempfile
 import time
 from collections import OrderedDict, deque
@@ -18,6 +19,7 @@ from synaptoroute_core import AdaptiveRouter, Choices, Decision, FastEmbedEncode
 from synaptoroute_integrations.server.auth import KeyRing
 from synaptoroute_integrations.server.jobs import JobDesk
 from synaptoroute_integrations.server.metrics import Metrics
+from synaptoroute_integrations.server.pulse import Pulse
 from synaptoroute_integrations.server.rates import RateLimiter
 from synaptoroute_integrations.server.schemas import Abstention, RouteBody
 from synaptoroute_integrations.server.settings import ServerSettings
@@ -51,6 +53,8 @@ class Service:
         self.metrics = Metrics.for_process()
         self.tracing = Tracing.if_installed()
         self.phase: Phase = "starting"
+        #: Tells this start from others whose revisions count from 0 too; None = the store counts on.
+        self.epoch = secrets.token_hex(4) if settings.db is None and (settings.routes or router is None) else None
         self.gave_up = False
         self.stop_by = 0.0  # of time.monotonic(), once it was told to stop
         self.abstentions: deque[Abstention] = deque(maxlen=settings.abstentions_kept)
@@ -65,6 +69,7 @@ class Service:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._jobs: JobDesk | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._pulse: Pulse | None = None
 
     @property
     def router(self) -> AdaptiveRouter:
@@ -94,6 +99,11 @@ class Service:
         return len(self._inside)
 
     @property
+    def late_s(self) -> float:
+        """Seconds that a request waits before it is looked at."""
+        return 0.0 if self._pulse is None else self._pulse.late_s
+
+    @property
     def uptime_s(self) -> float:
         """Seconds since it was made."""
         return time.monotonic() - self._started
@@ -109,6 +119,7 @@ class Service:
         self._jobs = JobDesk(self._folder() / "jobs", self._router)
         self.refresh()
         self._refreshing = asyncio.create_task(self._keep_fresh())
+        self._pulse = Pulse()
         if self.phase == "starting":
             self.phase = "ready"
         logger.info("ready: %d routes at revision %d", len(self._router.routes), self._router.revision)
@@ -118,6 +129,8 @@ class Service:
         self.phase = "draining"
         if self._refreshing is not None:
             self._refreshing.cancel()
+        if self._pulse is not None:
+            self._pulse.stop()
         if self._jobs is not None:
             await asyncio.to_thread(self._jobs.close, CLOSE_S)
         if self._router is not None:
@@ -226,6 +239,7 @@ def open_router(settings: ServerSettings) -> AdaptiveRouter:
     config = RouterConfig(
         max_pending=settings.max_pending,
         max_queue_s=settings.max_queue_s,
+        cache_size=settings.cache_size,
         timeout_s=settings.timeout_s,
         drain_timeout_s=CLOSE_S,
         on_encoder_change="raise",

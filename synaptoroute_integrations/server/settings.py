@@ -44,6 +44,7 @@ class ServerSettings(FrozenModel):
         max_in_flight: Most requests at work; one more is refused with 429.
         max_pending: Most texts waiting and running in the engine.
         max_queue_s: Longest time that a text may expect to wait; one more is refused with 429.
+        cache_size: Texts whose vectors and decisions are kept; 0 = none.
         timeout_s: Time that a text gets to be decided, unless its request says less.
         rate_limit: Requests per second of each key; without keys, of each client address. None = no limit.
         rate_burst: Requests that a key may send at once before the limit holds; None = two seconds' worth.
@@ -75,6 +76,7 @@ class ServerSettings(FrozenModel):
     max_in_flight: Annotated[Count, Field(ge=1)] = 1_000
     max_pending: Annotated[Count, Field(ge=1)] = 10_000
     max_queue_s: Seconds | None = 0.1
+    cache_size: Annotated[Count, Field(ge=0)] = 4096
     timeout_s: Annotated[Seconds, Field(gt=0)] = 30.0
     rate_limit: Annotated[Number, Field(gt=0)] | None = None
     rate_burst: Annotated[Count, Field(ge=1)] | None = None

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, HashingEncoder, InspectableRouter, Router
+from synaptoroute_core import AdaptiveRouter, ConfigurationError, HashingEncoder, Router
 from synaptoroute_core.protocols import require_inspectable
 
 METHODS = [name for name, _ in inspect.getmembers(Router, inspect.isfunction) if not name.startswith("_")]
@@ -54,8 +54,3 @@ def test_a_router_that_does_not_say_its_routes_cannot_be_matched_to_tools():
     assert isinstance(without, Router)
     with pytest.raises(ConfigurationError):
         require_inspectable(without)
-
-
-def test_the_wider_protocol_is_for_type_checkers():
-    with pytest.raises(TypeError):
-        isinstance(Elsewhere(), InspectableRouter)

@@ -133,10 +133,10 @@ def test_room_is_found_again_when_the_queue_is_worked_off():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_item_for_each_worker_and_one_more_are_always_admitted(workers):
+def test_a_full_batch_for_each_worker_is_always_admitted(workers):
     with batching(Handler(shut=True), workers=workers, max_queue_s=0.0) as batcher:
         batcher._pace.note(1, 1e6)
-        assert fill(batcher).pending == workers + 1
+        assert fill(batcher).pending == workers * batcher._max_batch_size
 
 
 def test_a_pace_that_was_terrible_once_does_not_keep_the_queue_shut():

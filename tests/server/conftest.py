@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -130,8 +131,8 @@ def serve_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         assert process.stderr is not None
         for line in process.stderr:
             served.log.append(line)
-            if line.startswith("serving "):
-                served.url = line.partition(" on ")[2].split()[0]
+            if "serving " in line and " on http" in line:  # as JSON, if that is how it logs
+                served.url = re.findall(r"http://[^\s\"/]+", line)[0]
                 break
         assert served.url, "".join(served.log)
         # Read on, or the pipe fills and the service waits for ever.

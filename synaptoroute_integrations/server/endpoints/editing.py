@@ -40,7 +40,7 @@ async def list_routes(
     """The routes in the order in which they were added, with the revision as `ETag`."""
     found = service.router.routes
     revision = service.router.revision  # before they are read: a change meanwhile is seen next time
-    headers = {**etag(revision), "Cache-Control": "no-cache"}
+    headers = {**etag(service, revision), "Cache-Control": "no-cache"}
     if if_none_match is not None and _names_revision(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     routes = [route for name in list(found) if (route := _find(service, name)) is not None]
@@ -57,7 +57,7 @@ async def list_routes(
 async def add_route(body: RouteBody, service: ServiceOf, expected: Expected) -> Response:
     """Add a route whose name is not taken. When this is answered, the route is on disk and in force."""
     done = await service.router.aadd_route(_addressable(body.named()), expected_revision=expected)
-    return receipt(done, status=201, location=f"/routes/{body.name}")
+    return receipt(service, done, status=201, location=f"/routes/{body.name}")
 
 
 @editing.get("/routes/{name}", summary="One route", response_model=Route, responses={**problems(404, 422)})
@@ -67,7 +67,7 @@ async def get_route(name: NamePath, service: ServiceOf) -> Response:
     found = _find(service, name)
     if found is None:
         raise RouteNotFoundError(name, service.router.routes)
-    return json_of(found, headers={**etag(revision), "Cache-Control": "no-cache"})
+    return json_of(found, headers={**etag(service, revision), "Cache-Control": "no-cache"})
 
 
 @editing.put(
@@ -82,8 +82,8 @@ async def put_route(name: NamePath, body: RouteSettings, service: ServiceOf, exp
     if name not in service.router.routes:
         with contextlib.suppress(RouteExistsError):  # somebody was quicker
             done = await service.router.aadd_route(route, expected_revision=expected)
-            return receipt(done, status=201, location=f"/routes/{name}")
-    return receipt(await service.router.aadd_route(route, overwrite=True, expected_revision=expected))
+            return receipt(service, done, status=201, location=f"/routes/{name}")
+    return receipt(service, await service.router.aadd_route(route, overwrite=True, expected_revision=expected))
 
 
 @editing.patch(
@@ -94,7 +94,7 @@ async def put_route(name: NamePath, body: RouteSettings, service: ServiceOf, exp
 )
 async def patch_route(name: NamePath, body: ThresholdBody, service: ServiceOf, expected: Expected) -> Response:
     """Set the least score at which the route is chosen; null = the router's."""
-    return receipt(await service.router.aupdate_threshold(name, body.threshold, expected_revision=expected))
+    return receipt(service, await service.router.aupdate_threshold(name, body.threshold, expected_revision=expected))
 
 
 @editing.delete(
@@ -102,7 +102,7 @@ async def patch_route(name: NamePath, body: ThresholdBody, service: ServiceOf, e
 )
 async def delete_route(name: NamePath, service: ServiceOf, expected: Expected) -> Response:
     """Remove a route and its utterances."""
-    return receipt(await service.router.aremove_route(name, expected_revision=expected))
+    return receipt(service, await service.router.aremove_route(name, expected_revision=expected))
 
 
 @editing.post(
@@ -113,7 +113,7 @@ async def delete_route(name: NamePath, service: ServiceOf, expected: Expected) -
 )
 async def add_utterances(name: NamePath, body: UtterancesBody, service: ServiceOf, expected: Expected) -> Response:
     """Add utterances; those that the route has already, but for case and spacing, are skipped."""
-    return receipt(await service.router.aadd_utterances(name, body.utterances, expected_revision=expected))
+    return receipt(service, await service.router.aadd_utterances(name, body.utterances, expected_revision=expected))
 
 
 @editing.delete(
@@ -124,7 +124,7 @@ async def add_utterances(name: NamePath, body: UtterancesBody, service: ServiceO
 )
 async def delete_utterances(name: NamePath, body: UtterancesBody, service: ServiceOf, expected: Expected) -> Response:
     """Remove utterances, found without regard to case and spacing; a route keeps at least one."""
-    return receipt(await service.router.aremove_utterances(name, body.utterances, expected_revision=expected))
+    return receipt(service, await service.router.aremove_utterances(name, body.utterances, expected_revision=expected))
 
 
 def _names_revision(if_none_match: str, etag: str) -> bool:

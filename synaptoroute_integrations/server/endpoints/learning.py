@@ -34,7 +34,7 @@ def fit(body: FitBody, service: ServiceOf) -> Response:
 @learning.delete("/fit", summary="Take the last fit back", response_model=Receipt, responses={**problems(412, 422)})
 async def undo_fit(service: ServiceOf, expected: Expected) -> Response:
     """Put in force what was in force before the last fit."""
-    return receipt(await service.router.aundo_fit(expected_revision=expected))
+    return receipt(service, await service.router.aundo_fit(expected_revision=expected))
 
 
 @learning.post(

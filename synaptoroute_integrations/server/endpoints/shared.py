@@ -15,7 +15,7 @@ from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.strict import StrictRoute
 
 JSON = "application/json"
-REVISION_TAG = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
+REVISION_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:\.([0-9a-f]{1,16}))?"', re.ASCII)
 """A weak tag, which is what a proxy that compresses answers makes of ours, names the same revision."""
 
 
@@ -26,6 +26,7 @@ async def service_of(request: Request) -> Service:
 
 
 async def expected_revision(
+    request: Request,
     if_match: Annotated[
         str | None,
         Header(
@@ -33,19 +34,23 @@ async def expected_revision(
             "they have changed since.",
             max_length=64,
         ),
-        WithJsonSchema({"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}")$'}),
+        WithJsonSchema({"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}(\.[0-9a-f]{1,16})?")$'}),
     ] = None,
 ) -> int | None:
     """The revision that the author of a change has seen; None = whatever it is.
 
     Raises:
-        ProblemError: The header is no revision.
+        ProblemError: The header is no revision, or one of other routes.
     """
     if if_match is None or if_match.strip() == "*":
         return None
     found = REVISION_TAG.fullmatch(if_match.strip())
     if found is None:
         raise ProblemError(422, "invalid-request", f'If-Match: {if_match[:64]!r} is no ETag of the routes, such as "7"')
+    service = await service_of(request)
+    if found[2] is not None and found[2] != service.epoch:
+        detail = "the service was started anew, with other routes than those that were seen: read them again"
+        raise ProblemError(412, "revision-conflict", detail, expected=int(found[1]), revision=service.router.revision)
     return int(found[1])
 
 
@@ -91,12 +96,12 @@ def json_of(value: BaseModel, *, status: int = 200, headers: dict[str, str] | No
     return Response(value.model_dump_json(), status_code=status, media_type=JSON, headers=headers)
 
 
-def etag(revision: int) -> dict[str, str]:
-    """The header that names a revision."""
-    return {"ETag": f'"{revision}"'}
+def etag(service: Service, revision: int) -> dict[str, str]:
+    """The header that names a revision, and where they begin anew with each start, the start."""
+    return {"ETag": f'"{revision}"' if service.epoch is None else f'"{revision}.{service.epoch}"'}
 
 
-def receipt(done: Receipt, *, status: int = 200, location: str | None = None) -> Response:
+def receipt(service: Service, done: Receipt, *, status: int = 200, location: str | None = None) -> Response:
     """The answer to a change."""
     where = {} if location is None else {"Location": quote(location)}  # headers are ASCII, names need not be
-    return json_of(done, status=status, headers={**etag(done.revision), **where})
+    return json_of(done, status=status, headers={**etag(service, done.revision), **where})
