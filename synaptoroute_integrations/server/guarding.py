@@ -71,13 +71,12 @@ class Guard:
             return
         if self._service.phase == "draining":
             raise draining()
-        self._check_rate(scope, key)
         if self._service.in_flight >= self._settings.max_in_flight:
             detail = f"{self._service.in_flight:,} requests are at work, as many as this service takes on"
             raise retry_later(429, "overloaded", detail, 1.0)
-        late, bound = self._service.late_s, self._settings.max_queue_s
-        if bound is not None and late > bound:
-            raise retry_later(429, "overloaded", f"requests wait {late:.2f} s before they are looked at", late)
+        if required_scope(scope["method"], scope["path"]) is not None:  # half a page's files make no page
+            self._check_rate(scope, key)
+            self._check_pulse()
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:19]) > self._limit(scope):
             raise self._too_large(scope)
@@ -99,13 +98,14 @@ class Guard:
             if not _is_local(scope) or any(name in headers for name in FORWARDED):
                 detail = "this service has no keys and so answers its own machine only; give it keys to open it"
                 raise ProblemError(403, "forbidden", detail)
+            scope["state"]["scope"] = "admin"
             return None
         kind, _, secret = headers.get("authorization", "").partition(" ")
         key = self._service.keys.find(secret.strip()) if kind.lower() == "bearer" else None
         if key is None:
             detail = "send a key that this service knows as Authorization: Bearer KEY"
             raise ProblemError(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
-        scope["state"]["key"] = key.name
+        scope["state"].update(key=key.name, scope=key.scope)
         if not key.allows(needed):
             raise ProblemError(403, "forbidden", f"this needs a key of scope {needed!r}, and yours is {key.scope!r}")
         return key
@@ -117,6 +117,11 @@ class Guard:
         wait = self._service.limiter.take(f"key {key.name}" if key is not None else str(client[0] if client else ""))
         if wait:
             raise retry_later(429, "rate-limited", f"{self._settings.rate_limit:g} requests per second are yours", wait)
+
+    def _check_pulse(self) -> None:
+        late, bound = self._service.late_s, self._settings.max_queue_s
+        if bound is not None and late > bound:
+            raise retry_later(429, "overloaded", f"requests wait {late:.2f} s before they are looked at", late)
 
     def _limit(self, scope: Scope) -> int:
         return self._settings.max_stream_bytes if scope["path"] == STREAM else self._settings.max_body_bytes

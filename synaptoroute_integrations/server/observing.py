@@ -55,7 +55,7 @@ class Observer:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
-        if self._tracing is None:
+        if self._tracing is None or not self._tracing.is_on:
             await self._serve(scope, receive, send, request_id)
             return
         method = _method(scope)

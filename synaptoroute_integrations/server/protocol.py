@@ -131,7 +131,8 @@ class PatientProtocol(HttpToolsProtocol):
             self.cycle.message_event.clear()
         self.parser = httptools.HttpRequestParser(_Rest(self))
         super().data_received(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
-        super().data_received(self._fed[offset:])
+        self._fed = self._fed[offset:]  # in which the next request may wish for the same
+        super().data_received(self._fed)
 
     def _wait_for_head(self) -> None:
         self._in_head, self._head_bytes = True, 0

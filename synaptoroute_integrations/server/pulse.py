@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 BEAT_S = 0.01
+BEATS = 3
+"""One late beat is one slow step, and no reason to refuse what comes next; several in a row are too much work."""
 
 
 class Pulse:
@@ -12,11 +15,12 @@ class Pulse:
     is where it shows: the engine's queue is short then, and yet everybody waits.
 
     Attributes:
-        late_s: Seconds by which the last beat was late.
+        late_s: Seconds by which each of the last beats was late, or more.
     """  # noqa: D205  # one thought
 
     def __init__(self) -> None:
         self.late_s = 0.0
+        self._last = deque([0.0] * BEATS, maxlen=BEATS)
         self._loop = asyncio.get_running_loop()
         self._beat_next()
 
@@ -25,7 +29,8 @@ class Pulse:
         self._timer.cancel()
 
     def _beat(self) -> None:
-        self.late_s = max(0.0, self._loop.time() - self._due)
+        self._last.append(max(0.0, self._loop.time() - self._due))
+        self.late_s = min(self._last)
         self._beat_next()
 
     def _beat_next(self) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from synaptoroute_core import Candidate, Decision, Example, Route, RouterStats
 from synaptoroute_core.text import MAX_TEXT_CHARS
+from synaptoroute_integrations.server.auth import Scope
 from synaptoroute_integrations.server.problems import Problem
 
 MAX_UTTERANCES = 10_000
@@ -111,6 +112,11 @@ class RouteQuery(Body):
     min_margin: Annotated[float, Field(ge=0, le=2)] | None = None
     max_candidates: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    trial: bool = Field(
+        default=False,
+        description="Decided, but not counted among the decisions nor kept among the recent abstentions: for pages "
+        "that ask while somebody types, and for probes.",
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -248,6 +254,7 @@ class Stats(BaseModel):
     router: RouterStats
     encoder: EncoderInfo
     config: Rule
+    scope: Scope = Field(description="What the asker may do.")
 
 
 class Abstention(BaseModel):
@@ -262,3 +269,4 @@ class Abstentions(BaseModel):
     """Recent abstentions of this process, newest first."""
 
     abstentions: list[Abstention]
+    kept: int = Field(description="How many are kept at most; 0 = none.")

@@ -78,6 +78,13 @@ class Tracing:
         """Tracing if the SDK is there."""
         return cls() if find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None else None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether spans go anywhere: making ones that nobody wants costs a third of what a request does."""
+        from opentelemetry import trace
+
+        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
     @contextmanager
     def span(self, method: str, headers: Headers) -> Iterator[RequestSpan]:
         """The span of a request, current as long as the block runs."""

@@ -46,6 +46,16 @@ Serve = Callable[..., Served]
 @pytest.fixture
 def serve(support_routes, bundled: BundledEncoder) -> Iterator[Serve]:
     """Starts services: ``serve(routes=..., encoder=..., router=..., config=..., **settings)``."""
+    yield from _serving(support_routes, bundled)
+
+
+@pytest.fixture(scope="module")
+def serve_all(support_routes, bundled: BundledEncoder) -> Iterator[Serve]:
+    """The same, for services that all tests of a module ask and none harms."""
+    yield from _serving(support_routes, bundled)
+
+
+def _serving(support_routes: Any, bundled: BundledEncoder) -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
         def start(

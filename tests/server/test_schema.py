@@ -20,7 +20,9 @@ KEPT_OPEN = {"/health/live", "/health/ready"}
 @pytest.fixture
 def service(serve, keys, support_routes):
     """The service with keys and many routes; its encoder is quick."""
-    return serve(routes=[*support_routes, *ROUTES], encoder=HashingEncoder(), keys=keys.setting, key=keys.admin)
+    return serve(
+        routes=[*support_routes, *ROUTES], encoder=HashingEncoder(), keys=keys.setting, key=keys.admin, max_queue_s=None
+    )
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ async def route(query: RouteQuery, request: Request) -> Response:
     if query.text is not None:
         timeout = query.timeout_s
         decision = await while_connected(request, service.router.aroute(query.text, options=options, timeout=timeout))
-        service.note(query.text, decision)
+        if not query.trial:
+            service.note(query.text, decision)
         return Response(decision.model_dump_json(), media_type=JSON)
     texts = query.texts or []
     if len(texts) > service.settings.max_texts:
@@ -51,8 +52,9 @@ async def route(query: RouteQuery, request: Request) -> Response:
         answers = await while_connected(request, each)
     except TimeoutError:
         raise ProblemError(504, "timeout", f"no decisions within {query.timeout_s:g} s") from None
-    outcomes = [_outcome(service, text, answer) for text, answer in zip(texts, answers, strict=True)]
-    return json_of(Outcomes(results=outcomes))
+    if not query.trial:
+        _note(service, texts, answers)
+    return json_of(Outcomes(results=[_outcome(answer) for answer in answers]))
 
 
 asking.add_api_route(
@@ -104,7 +106,7 @@ async def explain(query: ExplainQuery, request: Request, service: ServiceOf) -> 
 
 async def _options(service: Service, query: RouteQuery) -> RouteOptions | None:
     """The options of a query; None = as the router has it, which is the fast way."""
-    given = query.model_fields_set - {"text", "texts", "timeout_s"}
+    given = query.model_fields_set - {"text", "texts", "timeout_s", "trial"}
     if not given:
         return None
     allowed = query.allowed if query.extra is None else await service.choices(query.allowed, query.extra)
@@ -116,9 +118,14 @@ async def _options(service: Service, query: RouteQuery) -> RouteOptions | None:
     )
 
 
-def _outcome(service: Service, text: str, answer: Decision | SynaptoRouteError) -> Outcome:
+def _note(service: Service, texts: Sequence[str], answers: Sequence[Decision | SynaptoRouteError]) -> None:
+    for text, answer in zip(texts, answers, strict=True):
+        if isinstance(answer, Decision):
+            service.note(text, answer)
+
+
+def _outcome(answer: Decision | SynaptoRouteError) -> Outcome:
     if isinstance(answer, Decision):
-        service.note(text, answer)
         return Outcome(decision=answer)
     return Outcome.model_validate({"error": problem_of(answer).body()})
 
@@ -127,12 +134,12 @@ async def _answers(service: Service, body: bytes, options: RouteOptions) -> Asyn
     lines = (line for line in BytesIO(body) if line.strip())  # one by one: a few bytes of a body make a line
     while read := [_read(line) for line in islice(lines, STREAM_BATCH)]:
         texts = [text for text in read if isinstance(text, str)]
-        answers = iter(await _patiently(service, texts, options))
+        answers = await _patiently(service, texts, options)
+        _note(service, texts, answers)
+        following = iter(answers)
         for text in read:
             outcome = (
-                _outcome(service, text, next(answers))
-                if isinstance(text, str)
-                else Outcome.model_validate({"error": text.body()})
+                _outcome(next(following)) if isinstance(text, str) else Outcome.model_validate({"error": text.body()})
             )
             yield outcome.model_dump_json().encode() + b"\n"
 

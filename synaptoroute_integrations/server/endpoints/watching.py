@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.metadata import version
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from synaptoroute_integrations.server.endpoints.shared import ServiceOf, json_of, problems, router
 from synaptoroute_integrations.server.schemas import Abstentions, EncoderInfo, Health, Rule, Stats
@@ -49,7 +49,7 @@ def metrics(service: ServiceOf) -> Response:
 
 
 @watching.get("/stats", summary="Figures for people", responses={**problems()})
-async def stats(service: ServiceOf) -> Stats:
+async def stats(request: Request, service: ServiceOf) -> Stats:
     """Counts of the worker that answers, and what it holds."""
     router, encoder = service.router, service.router.encoder
     return Stats(
@@ -65,10 +65,11 @@ async def stats(service: ServiceOf) -> Stats:
             min_margin=router.config.min_margin,
             min_confidence=router.config.min_confidence,
         ),
+        scope=request.state.scope,
     )
 
 
 @watching.get("/abstentions", summary="Recent abstentions", responses={**problems()})
 async def abstentions(service: ServiceOf) -> Abstentions:
     """What was sent nowhere of late, with its text: what the routes lack. Kept in the worker's memory only."""
-    return Abstentions(abstentions=list(service.abstentions))
+    return Abstentions(abstentions=list(service.abstentions), kept=service.settings.abstentions_kept)

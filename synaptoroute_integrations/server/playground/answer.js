@@ -56,9 +56,9 @@ export function candidateRow({ route, score, threshold, utterance }, chosen) {
     "li",
     { className: route === chosen ? "chosen" : "", data: { route } },
     make("p", { className: "name" }, nameOf(route)),
-    make("p", { className: "score" }, strong(has), make("span", {}, threshold === null ? "" : ` needs ${needs}`)),
+    make("p", { className: "score quiet" }, strong(has), make("span", {}, threshold === null ? "" : ` needs ${needs}`)),
     bar,
-    make("p", { className: "evidence" }, "nearest: ", quoted(utterance)),
+    make("p", { className: "evidence quiet" }, "nearest: ", quoted(utterance)),
   );
 }
 

@@ -8,9 +8,10 @@ import { RouteList } from "./routes.js";
 import { clearError, clearMoved, showError, showMoved } from "./messages.js";
 
 const POLL_MS = 5_000;
-const ABSTENTIONS_PAUSE_MS = 800;
 const MODEL_HASH = /\/[0-9a-f]{12,}(\/|$).*/;
 const PRINTABLE = /^[\x21-\x7e]+$/;
+const NONE_YET = "None so far. Texts that go nowhere appear here, newest first.";
+const NONE_KEPT = "This service keeps none.";
 const READ_ONLY = "Editing is off: this key may ask and look. Changes need a key with the scope admin.";
 
 /** What the page knows, and what its parts ask of it. */
@@ -29,15 +30,14 @@ const page = {
   /** Show what went wrong, and do what can be done about it. */
   async failed(error) {
     if (error.status === 401) return askForKey();
-    if (error.slug === "forbidden" && key.get()) lock(true);
     if (error.slug === "revision-conflict") return recover(error);
     return showError(error);
   },
 
-  answered(decision) {
+  answered(decision, trial) {
     find("rule").textContent = decision.scorer;
     if (decision.revision > page.revision) showMoved(decision.revision, reloadSafely);
-    if (decision.route === null) abstentionsSoon();
+    if (decision.route === null && !trial) showAbstentions();
   },
 };
 
@@ -53,7 +53,6 @@ const routeList = new RouteList({
 
 async function start() {
   try {
-    lock(false);
     await load();
     openWorkspace();
     await Promise.all([showAbstentions(), asking.ask()]);
@@ -74,6 +73,7 @@ async function load(least = 0) {
   find("encoder").title = stats.encoder.fingerprint;
   showState(stats.state);
   clearMoved();
+  lock(stats.scope !== "admin");
   routeList.update(routes, page.locked);
 }
 
@@ -135,54 +135,35 @@ function openWorkspace() {
 
 /** Switch editing off, with the reason, or on. */
 function lock(locked) {
-  if (page.locked === locked) return;
   page.locked = locked;
   for (const id of ["locked", "teach-locked"]) {
     find(id).hidden = !locked;
     find(id).textContent = locked ? READ_ONLY : "";
   }
   find("new-fields").disabled = locked;
+  find("refresh").hidden = locked;
   for (const control of find("teach").elements) control.disabled = locked;
-  routeList.update(page.routes, locked);
 }
 
 // --- abstentions -------------------------------------------------------------------------------
 
-let abstentionsTimer;
-
-function abstentionsSoon() {
-  clearTimeout(abstentionsTimer);
-  abstentionsTimer = setTimeout(showAbstentions, ABSTENTIONS_PAUSE_MS);
-}
-
 async function showAbstentions() {
-  if (page.locked) return;
-  try {
-    const { abstentions } = await call("GET", "abstentions");
-    const newest = new Map(abstentions.toReversed().map((each) => [each.text, each]));
-    listAbstentions(abstentions.filter((each) => newest.get(each.text) === each && !asking.unfinished.has(each.text)));
-  } catch (error) {
-    await abstentionsFailed(error);
+  if (page.locked) {
+    listAbstentions([], "Shown to keys with the scope admin only: they are what users typed.");
+    return;
   }
-}
-
-function listAbstentions(abstentions) {
-  find("abstentions").replaceChildren(...abstentions.map(abstentionRow));
-  find("abstentions-text").textContent = abstentions.length
-    ? "Choose one to ask it again."
-    : "None so far. Texts that go nowhere appear here, newest first, if the service keeps them.";
-}
-
-async function abstentionsFailed(error) {
-  find("abstentions").replaceChildren();
-  if (error.status === 403) {
-    lock(true);
-    find("abstentions-text").textContent = "Shown to keys with the scope admin only: they are what users typed.";
-  } else if (error.status === 404) {
-    find("abstentions-text").textContent = "This service keeps none.";
-  } else {
+  try {
+    const { abstentions, kept } = await call("GET", "abstentions");
+    const newest = new Map(abstentions.toReversed().map((each) => [each.text, each]));
+    listAbstentions(abstentions.filter((each) => newest.get(each.text) === each), kept ? NONE_YET : NONE_KEPT);
+  } catch (error) {
     await page.failed(error);
   }
+}
+
+function listAbstentions(abstentions, otherwise) {
+  find("abstentions").replaceChildren(...abstentions.map(abstentionRow));
+  find("abstentions-text").textContent = abstentions.length ? "Choose one to ask it again." : otherwise;
 }
 
 function abstentionRow({ text, at, decision }) {
@@ -191,7 +172,7 @@ function abstentionRow({ text, at, decision }) {
   const [best] = decision.candidates;
   const nearest = best ? [nameOf(best.route), ` ${decimals(decision.score)}, `] : [];
   const time = make("time", { dateTime: at }, new Date(at).toLocaleTimeString());
-  return make("li", {}, button, make("span", { className: "quiet" }, ...nearest, time));
+  return make("li", { className: "ends" }, button, make("span", { className: "quiet" }, ...nearest, time));
 }
 
 // --- forms and keys of the keyboard ------------------------------------------------------------

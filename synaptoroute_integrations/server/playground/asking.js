@@ -24,8 +24,6 @@ export async function following(least, ask) {
 }
 
 export class Asking {
-  /** Texts that were sent while they were still being typed: abstentions that nobody wants to read. */
-  unfinished = new Set();
   #page;
   #turn = 0;
   #timer;
@@ -33,7 +31,7 @@ export class Asking {
   #asked = null;
   #decision = null;
 
-  /** @param {object} page `config`, `routes`, `failed(error)` and `answered(decision)`. */
+  /** @param {object} page `config`, `routes`, `failed(error)` and `answered(decision, trial)`. */
   constructor(page) {
     this.#page = page;
     this.#show(null);
@@ -43,7 +41,7 @@ export class Asking {
     });
     find("ask").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.ask();
+      this.ask({ trial: false });
     });
     find("why").addEventListener("toggle", () => this.#explain());
   }
@@ -65,22 +63,27 @@ export class Asking {
     this.#timer = setTimeout(() => this.ask(), TYPING_PAUSE_MS);
   }
 
-  /** Ask what stands in the field; `least` is the revision that the answer must have seen. */
-  async ask({ least = 0 } = {}) {
+  /**
+   * Ask what stands in the field.
+   *
+   * @param {object} options `least` is the revision that the answer must have seen; a `trial` is not counted.
+   */
+  async ask({ least = 0, trial = true } = {}) {
     clearTimeout(this.#timer);
     this.#running.abort();
     this.#running = new AbortController();
     const turn = ++this.#turn;
     const { text } = this;
-    this.#follow(text);
+    if (this.#asked !== text) this.#decision = null;
+    this.#asked = text;
     if (!text) return this.#show(null);
     find("answer").ariaBusy = "true";
     try {
-      const { decision, milliseconds } = await this.#route(text, least);
+      const { decision, milliseconds } = await this.#route({ text, trial }, least);
       if (turn !== this.#turn) return;
       clearError();
       this.#show(decision, milliseconds);
-      this.#page.answered(decision);
+      this.#page.answered(decision, trial);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#show(null, 0, "no answer: see the message above");
@@ -88,24 +91,16 @@ export class Asking {
     }
   }
 
-  async #route(text, least) {
+  async #route(body, least) {
     const { signal } = this.#running;
     let milliseconds = 0;
     const decision = await following(least, async () => {
       const started = performance.now();
-      const answer = await call("POST", "route", { body: { text }, signal });
+      const answer = await call("POST", "route", { body, signal });
       milliseconds = performance.now() - started;
       return answer;
     });
     return { decision, milliseconds };
-  }
-
-  /** Remember what this text grew out of. */
-  #follow(text) {
-    if (this.#asked && this.#asked !== text) this.unfinished.add(this.#asked);
-    this.unfinished.delete(text);
-    if (this.#asked !== text) this.#decision = null;
-    this.#asked = text;
   }
 
   #show(decision, milliseconds = 0, words = "Type a text to see where it goes.") {

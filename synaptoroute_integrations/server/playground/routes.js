@@ -38,7 +38,7 @@ export class RouteList {
       { data: { key: `summary ${name}` } },
       nameOf(name, { className: "name" }),
       make("span", { className: "quiet" }, `${utterances.length}${needs}`),
-      description ? quoted(description, { className: "description" }) : "",
+      description ? quoted(description, { className: "description quiet" }) : "",
     );
     const details = make("details", { open: this.#open.has(name), data: { route: name } }, summary);
     if (details.open) details.append(this.#body(route));
@@ -59,7 +59,7 @@ export class RouteList {
       data: { key: `drop ${route.name}` },
     });
     drop.addEventListener("click", () => this.#actions.removeRoute(route));
-    return make("div", { className: "body" }, this.#thresholdForm(route), make("ul", {}, ...rows), drop);
+    return make("div", { className: "body stack" }, this.#thresholdForm(route), make("ul", {}, ...rows), drop);
   }
 
   #utterance(route, text, place) {
@@ -72,7 +72,7 @@ export class RouteList {
       data: { key: `remove ${route.name} ${place}` },
     });
     remove.addEventListener("click", () => this.#actions.removeUtterance(route, text));
-    return make("li", {}, quoted(text), remove);
+    return make("li", { className: "ends" }, quoted(text), remove);
   }
 
   #thresholdForm(route) {
