@@ -62,6 +62,7 @@ def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "logs": False},  # newer FastAPIs': a second span, and records with texts
         redirect_slashes=False,  # where to would be for the Host header to say, which is the client's
     )
     service = app.state.service = Service(settings, router)

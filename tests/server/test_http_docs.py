@@ -54,14 +54,29 @@ def names(cell: str) -> list[str]:
 # --- commands ----------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with what the first block makes."""
+    folder = tmp_path_factory.mktemp("made")
+    *before, _ = first_commands()
+    for arguments in before:
+        subprocess.run([sys.executable, "-m", "synaptoroute_integrations", *arguments], cwd=folder, check=True)
+    return folder
+
+
 @pytest.fixture
-def started(serve_process, tmp_path):
+def started(serve_process, made, tmp_path):
     """The service that the first block starts; its URL."""
-    lines = [shlex.split(line) for line in blocks()[0].code.splitlines() if line.startswith("synaptoroute ")]
-    for line in lines[:-1]:
-        subprocess.run([sys.executable, "-m", "synaptoroute_integrations", *line[1:]], cwd=tmp_path, check=True)
-    assert lines[-1][1] == "serve"
-    return serve_process(*lines[-1][2:]).url
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    *_, (command, *arguments) = first_commands()
+    assert command == "serve"
+    return serve_process(*arguments).url
+
+
+def first_commands() -> list[list[str]]:
+    """Arguments of ``synaptoroute`` in the first block."""
+    lines = [shlex.split(line) for line in blocks()[0].code.splitlines()]
+    return [arguments for program, *arguments in lines if program == "synaptoroute"]
 
 
 def test_the_commands_of_the_page_give_the_answers_of_the_page(started, tmp_path):
@@ -162,7 +177,7 @@ def test_what_is_open_beside_the_endpoints_is_named():
 def test_every_field_of_a_query_and_of_a_fit_is_explained():
     fields = {name for first, *_ in table("field ") for name in names(first)}
     assert fields == set(RouteQuery.model_fields)
-    assert {name for first, *_ in table("`POST /fit`") for name in names(first)} == set(FitBody.model_fields)
+    assert {name for first, *_ in table("in the body of a fit ") for name in names(first)} == set(FitBody.model_fields)
 
 
 def test_every_kind_of_problem_is_in_the_table_with_its_status():

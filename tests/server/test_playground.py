@@ -166,18 +166,45 @@ def test_a_text_that_cannot_be_used_is_explained_in_the_services_words(serve, vi
     expect(opened.alert).to_be_empty()
 
 
-def test_abstentions_can_be_asked_again_and_half_typed_ones_are_left_out(serve, visit, expect):
+def kept(served: Any) -> list[str]:
+    """The texts of the abstentions that the service remembers."""
+    return [each["text"] for each in served.client.get("/abstentions").json()["abstentions"]]
+
+
+def test_what_is_typed_is_a_trial_and_enter_asks_in_earnest(serve, visit, expect):
     served = serve()
-    served.ask("the parrot sings opera")
+    opened = visit(served.url)
+    opened.query.press_sequentially(FOREIGN, delay=50)
+    expect(opened.decision).to_contain_text("abstains")
+    opened.add_to("order_status")
+    expect(opened.decision).to_contain_text("goes to order_status")
+    opened.button("Undo").click()
+    expect(opened.decision).to_contain_text("abstains")
+    assert kept(served) == []
+    assert 'decisions_total{reason="' not in served.client.get("/metrics").text
+    opened.query.press("Enter")
+    expect(opened.page.locator("#abstentions button")).to_have_text([FOREIGN])
+    assert kept(served) == [FOREIGN]
+
+
+def test_an_abstention_can_be_asked_again_and_is_listed_once(serve, visit, expect):
+    served = serve()
+    for text in ("the parrot sings opera", FOREIGN, "the parrot sings opera"):
+        served.ask(text)
     opened = visit(served.url)
     listed = opened.page.locator("#abstentions button")
-    expect(listed).to_have_text(["the parrot sings opera"])
-    opened.query.press_sequentially(FOREIGN, delay=250)
-    expect(listed).to_have_text([FOREIGN, "the parrot sings opera"])
-    assert len(served.client.get("/abstentions").json()["abstentions"]) > 2
+    expect(listed).to_have_text(["the parrot sings opera", FOREIGN])
     listed.last.click()
-    expect(opened.query).to_have_value("the parrot sings opera")
+    expect(opened.query).to_have_value(FOREIGN)
     expect(opened.decision).to_contain_text("abstains")
+    assert len(kept(served)) == 3
+
+
+def test_a_service_that_keeps_no_abstentions_says_so(serve, visit, expect):
+    served = serve(abstentions_kept=0)
+    served.ask(FOREIGN)
+    opened = visit(served.url)
+    expect(opened.page.locator("#abstentions-text")).to_have_text("This service keeps none.")
 
 
 def test_a_service_that_stops_says_so(serve, visit, expect):

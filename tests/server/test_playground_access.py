@@ -101,6 +101,12 @@ def test_a_whole_visit_has_no_console_error_no_violation_and_no_foreign_request(
     assert any(url.endswith("/playground/app.js") for url in opened.requested)
 
 
+def test_the_page_comes_whole_where_requests_are_rationed(serve, visit, expect):
+    opened = visit(serve(routes=FEW, encoder=HashingEncoder(), rate_limit=1, rate_burst=4).url)
+    expect(opened.page.locator("#count")).to_have_text("2 routes")
+    assert opened.console == []
+
+
 def test_the_policy_is_the_services_and_would_stop_an_inline_script(serve, visit):
     opened = visit(serve(routes=FEW, encoder=HashingEncoder()).url)
     script = "Object.assign(document.createElement('script'), {textContent: 'document.title = 1'})"
@@ -175,6 +181,7 @@ def test_a_key_that_may_only_ask_sees_editing_switched_off_and_why(serve, visit,
     expect(opened.page.get_by_label("Name")).to_be_disabled()
     expect(opened.page.get_by_text("Shown to keys with the scope admin only")).to_be_visible()
     expect(opened.alert).to_be_empty()
+    assert [line for line in opened.console if "401" not in line] == []  # without a key, it had to ask for one
 
 
 # --- the keyboard and the eye ------------------------------------------------------------------------
@@ -215,6 +222,7 @@ def test_tab_stops_at_every_control_and_each_shows_that_it_has_the_focus(serve, 
     opened.query.fill("something else")
     opened.page.get_by_text("New route", exact=True).first.click()
     opened.route("refund").locator("summary").click()
+    opened.query.press("Enter")
     expect(opened.page.locator("#abstentions button")).to_have_count(1)
     wanted = opened.page.evaluate(REACHABLE)
     opened.query.focus()

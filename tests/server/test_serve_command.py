@@ -16,6 +16,7 @@ from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route
 
 ROUTES = str(Path(synaptoroute_integrations.__file__).parent / "samples" / "support_routes.yaml")
 BAD_INPUT, FAILED = 2, 3
+HASH = "sha256:" + "0" * 64
 
 
 @pytest.fixture
@@ -61,9 +62,6 @@ def test_an_address_that_is_none_is_named(refused):
     code, line = refused("--routes", ROUTES, "--host", "no.such.host.invalid", SYNAPTOROUTE_KEYS=f"me admin {HASH}")
     assert code == BAD_INPUT
     assert "cannot listen on no.such.host.invalid" in line
-
-
-HASH = "sha256:" + "0" * 64
 
 
 def test_a_store_in_a_folder_that_is_not_there_is_refused(refused, tmp_path):

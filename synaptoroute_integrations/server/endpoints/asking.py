@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from io import BytesIO
@@ -12,9 +13,17 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from synaptoroute_core import Decision, Explanation, RouteOptions, RouterOverloadedError, SynaptoRouteError
+from synaptoroute_core import (
+    Decision,
+    EncoderError,
+    Explanation,
+    RouteOptions,
+    RouterOverloadedError,
+    SynaptoRouteError,
+)
 from synaptoroute_core.text import MAX_TEXT_CHARS
 from synaptoroute_integrations.server.endpoints.shared import BODY, JSON, ServiceOf, json_of, problems, router
+from synaptoroute_integrations.server.logs import cause_of
 from synaptoroute_integrations.server.problems import ProblemError, problem_of
 from synaptoroute_integrations.server.schemas import ExplainQuery, Outcome, Outcomes, RouteQuery
 from synaptoroute_integrations.server.service import Service
@@ -26,6 +35,7 @@ STREAM_BATCH = 64
 STREAM_PATIENCE_S = 30.0
 """How long a stream waits for room when others fill the engine."""
 
+logger = logging.getLogger(__name__)
 asking = router(tags=["ask"])
 
 
@@ -52,6 +62,7 @@ async def route(query: RouteQuery, request: Request) -> Response:
         answers = await while_connected(request, each)
     except TimeoutError:
         raise ProblemError(504, "timeout", f"no decisions within {query.timeout_s:g} s") from None
+    _log_failures(request, answers)
     if not query.trial:
         _note(service, texts, answers)
     return json_of(Outcomes(results=[_outcome(answer) for answer in answers]))
@@ -95,7 +106,7 @@ async def stream(
         raise ProblemError(415, "unsupported-media-type", f"send the body as {NDJSON}, a JSON value a line")
     options = RouteOptions(allowed=allowed)
     service.router.choices(allowed or ())  # names that are not there: the status cannot be taken back later
-    return StreamingResponse(_answers(service, await request.body(), options), media_type=NDJSON)
+    return StreamingResponse(_answers(request, service, await request.body(), options), media_type=NDJSON)
 
 
 @asking.post("/explain", summary="Say why a text is decided as it is", responses={**problems(*BODY, 500)})
@@ -130,11 +141,20 @@ def _outcome(answer: Decision | SynaptoRouteError) -> Outcome:
     return Outcome.model_validate({"error": problem_of(answer).body()})
 
 
-async def _answers(service: Service, body: bytes, options: RouteOptions) -> AsyncIterator[bytes]:
+def _log_failures(request: Request, answers: Sequence[Decision | SynaptoRouteError]) -> None:
+    """Say in the log that the model failed, which the answers do not say much of."""
+    failures = [answer for answer in answers if isinstance(answer, EncoderError)]
+    if failures:
+        number = request.scope["state"].get("request_id")
+        logger.error("request %s: %d texts failed: %s", number, len(failures), cause_of(failures[0]))
+
+
+async def _answers(request: Request, service: Service, body: bytes, options: RouteOptions) -> AsyncIterator[bytes]:
     lines = (line for line in BytesIO(body) if line.strip())  # one by one: a few bytes of a body make a line
     while read := [_read(line) for line in islice(lines, STREAM_BATCH)]:
         texts = [text for text in read if isinstance(text, str)]
         answers = await _patiently(service, texts, options)
+        _log_failures(request, answers)
         _note(service, texts, answers)
         following = iter(answers)
         for text in read:

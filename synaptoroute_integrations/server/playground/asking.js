@@ -86,7 +86,7 @@ export class Asking {
       this.#page.answered(decision, trial);
     } catch (error) {
       if (turn !== this.#turn) return;
-      this.#show(null, 0, "no answer: see the message above");
+      this.#show(null, 0, "No answer: see the message below.");
       await this.#page.failed(error);
     }
   }
