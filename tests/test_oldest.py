@@ -1,4 +1,4 @@
-"""The adapters work with the oldest frameworks that ``pyproject.toml`` allows; the other tests use the newest."""
+"""The adapters and the service work with the oldest frameworks that ``pyproject.toml`` allows; the other tests use the newest."""
 
 import os
 import subprocess
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FRAMEWORKS = ("langchain-core", "langgraph", "langchain", "llama-index-core")
+FRAMEWORKS = ("langchain-core", "langgraph", "langchain", "llama-index-core", "fastapi", "uvicorn")
+EXTRAS = ("langchain", "langgraph", "agents", "llama-index", "server")
+SERVICE = ("test_stopping", "test_editing_http", "test_hostile_wire", "test_remote")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -17,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def lower_bounds() -> list[str]:
     """``name==oldest`` of each framework, as the extras say."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    requirements = [one for name in ("langchain", "langgraph", "agents", "llama-index") for one in extras[name]]
+    requirements = [one for name in EXTRAS for one in extras[name]]
     found = {}
     for requirement in requirements:
         name, _, bounds = requirement.partition(">=")
@@ -28,7 +30,7 @@ def lower_bounds() -> list[str]:
     return [f"{name}=={version}" for name, version in found.items()]
 
 
-def test_the_adapters_work_with_the_oldest_frameworks(tmp_path):
+def test_all_works_with_the_oldest_frameworks(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "old")], check=True)
     python = str(tmp_path / "old" / "bin" / "python")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -36,6 +38,7 @@ def test_the_adapters_work_with_the_oldest_frameworks(tmp_path):
     # These frameworks are older than the newest pydantic, which warns of them.
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", "--no-header"]
     folders = [str(path) for path in (ROOT / "tests" / "integrations").iterdir() if is_of_a_framework(path)]
+    folders += [str(ROOT / "tests" / "server" / f"{name}.py") for name in SERVICE]
     run = subprocess.run(
         [*command, *folders],
         cwd=ROOT,

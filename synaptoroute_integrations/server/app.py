@@ -39,6 +39,7 @@ GROUPS = (asking, editing, learning, watching)
 MAX_PROBLEMS = 20
 MAX_PLACE_CHARS = 200
 METHOD_NOT_ALLOWED = 405
+REFUSALS = (429, 503)
 
 
 def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter | None = None) -> FastAPI:
@@ -92,11 +93,9 @@ def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter
 async def _on_engine_error(request: Request, error: Exception) -> Response:
     in_path = isinstance(error, RouteNotFoundError) and request.path_params.get("name") == error.name
     problem = problem_of(error, in_path=in_path)
-    if problem.status_code in (429, 503):
-        request.app.state.service.metrics.rejected(problem.slug)
     if isinstance(error, EncoderError | StorageError):
         logger.error("request %s failed: %s", _request_id(request), cause_of(error))
-    return problem.response(_request_id(request))
+    return _answer(request, problem)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -106,7 +105,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         detail = {"not-found": "there is nothing at this path", "method-not-allowed": "try another method"}
         headers = {"Allow": _methods(request)} if status == METHOD_NOT_ALLOWED else None
         error = ProblemError(status, slug, detail.get(slug, "the request cannot be served"), headers=headers)
-    return error.response(_request_id(request))
+    return _answer(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -117,6 +116,12 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     ]
     detail = "; ".join(f"{each['loc']}: {each['message']}" for each in errors[:3])
     return ProblemError(422, "invalid-request", detail, errors=errors).response(_request_id(request))
+
+
+def _answer(request: Request, problem: ProblemError) -> Response:
+    if problem.status_code in REFUSALS:
+        request.app.state.service.metrics.rejected(problem.slug)
+    return problem.response(_request_id(request))
 
 
 def _methods(request: Request) -> str:

@@ -77,16 +77,10 @@ class KeyRing:
             ConfigurationError: The file cannot be read, or a line is no key.
         """
         if settings.keys is not None:
-            keys = parse_keys(settings.keys.get_secret_value().split(","), "keys")
-            if not keys:
-                raise ConfigurationError("keys holds no key: nobody could use the service")
-            return cls(keys)
+            return cls(parse_keys(settings.keys.get_secret_value().split(","), "keys"))
         if settings.keys_file is None:
             return None
-        keys = read_keys(Path(settings.keys_file))
-        if not keys:
-            raise ConfigurationError(f"{settings.keys_file} holds no key: nobody could use the service")
-        return cls(keys)
+        return cls(parse_keys(_lines(Path(settings.keys_file)), settings.keys_file))
 
     def find(self, secret: str) -> Key | None:
         """The key of a secret. Every key is compared, each in constant time."""
@@ -115,36 +109,13 @@ def parse_keys(lines: Iterable[str], source: str) -> list[Key]:
     """The keys of a file's lines; blank ones and comments, which begin with ``#``, are passed over.
 
     Raises:
-        ConfigurationError: A line is no key. What the line says is not repeated: it may hold a secret.
+        ConfigurationError: A line is no key, or there is none. What the line says is not repeated: it may
+            hold a secret.
     """
-    keys = []
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        parts = KEY_LINE.fullmatch(text)
-        place = f"{source}, entry {number}"
-        if parts is None:
-            raise ConfigurationError(
-                f"{place} is not `NAME SCOPE sha256:HEX`; `synaptoroute key NAME --scope SCOPE` prints such lines"
-            )
-        keys.append(_checked(parts["name"], parts["scope"], parts["digest"], place))
+    keys = _found(lines, source)
+    if not keys:
+        raise ConfigurationError(f"{source} holds no key: nobody could use the service")
     return keys
-
-
-def read_keys(file: Path) -> list[Key]:
-    """The keys of a file.
-
-    Raises:
-        ConfigurationError: It cannot be read, or a line is no key.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"the keys file {file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the keys file {file} is no text: byte {error.start} is not UTF-8") from None
-    return parse_keys(text.splitlines(), str(file))
 
 
 def add_key(file: Path, key: Key) -> None:
@@ -153,7 +124,7 @@ def add_key(file: Path, key: Key) -> None:
     Raises:
         ConfigurationError: The file is none of keys or cannot be written, or the name is taken.
     """
-    there = read_keys(file) if file.exists() else []
+    there = _found(_lines(file), str(file)) if file.exists() else []
     KeyRing([*there, key])
     try:
         with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="utf-8") as lines:
@@ -170,6 +141,31 @@ def required_scope(method: str, path: str) -> Scope | None:
         return None
     looks = method in ("GET", "HEAD") and (path in LOOKING or path.startswith("/routes/"))
     return "route" if looks or (method, path) in ASKING else "admin"
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"the keys file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the keys file {file} is no text: byte {error.start} is not UTF-8") from None
+
+
+def _found(lines: Iterable[str], source: str) -> list[Key]:
+    keys = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        parts = KEY_LINE.fullmatch(text)
+        place = f"{source}, entry {number}"
+        if parts is None:
+            raise ConfigurationError(
+                f"{place} is not `NAME SCOPE sha256:HEX`; `synaptoroute key NAME --scope SCOPE` prints such lines"
+            )
+        keys.append(_checked(parts["name"], parts["scope"], parts["digest"], place))
+    return keys
 
 
 def _checked(name: str, scope: str, digest: str, place: str) -> Key:

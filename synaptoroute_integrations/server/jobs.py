@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from synaptoroute_core import AdaptiveRouter, Report, SynaptoRouteError
+from synaptoroute_core import AdaptiveRouter, EncoderError, Report, StorageError, SynaptoRouteError
+from synaptoroute_integrations.server.logs import cause_of
 from synaptoroute_integrations.server.problems import Problem, ProblemError, draining, problem_of, retry_later
 from synaptoroute_integrations.server.processes import is_alive
 from synaptoroute_integrations.server.schemas import Job
@@ -45,19 +47,19 @@ class JobDesk:
     What is known of a job lies in a file, so that each worker of a service can tell of all of them.
 
     Args:
-        folder: Where the files are; made if it is not there.
+        folder: Where the files are, made with the first job; None = a temporary one, which goes with the desk.
         router: What the jobs work on.
     """
 
-    def __init__(self, folder: Path, router: AdaptiveRouter) -> None:
+    def __init__(self, folder: Path | None, router: AdaptiveRouter) -> None:
         self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._router = router
         self._queue: queue.SimpleQueue[tuple[Job, Work] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._unfinished: dict[str, Job] = {}
         self._closing = threading.Event()
-        folder.mkdir(parents=True, exist_ok=True)
 
     def submit(self, kind: Literal["fit", "evaluate"], work: Work) -> Job:
         """Hand in a job.
@@ -71,6 +73,7 @@ class JobDesk:
                 raise draining()
             if len(self._unfinished) > MAX_WAITING:
                 raise retry_later(429, "overloaded", f"{MAX_WAITING} jobs are waiting: try again later", 10.0)
+            self._make_folder()
             self._write(job)
             self._unfinished[job.id] = job
             if self._thread is None:
@@ -114,6 +117,12 @@ class JobDesk:
         with self._lock:
             for job in list(self._unfinished.values()):
                 self._end(job, {"state": "failed", "error": _problem(_stopped())})
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the temporary folder, if there is one."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     # --- in the job's thread -------------------------------------------------------------------
 
@@ -140,7 +149,9 @@ class JobDesk:
             report = work(self._router, progress)
             ended = {"state": "done", "progress": 1.0, "report": report.to_dict()}
         except Exception as error:  # whatever it is, whoever asks for the job must learn of it
-            if not isinstance(error, SynaptoRouteError | ProblemError):
+            if isinstance(error, EncoderError | StorageError):
+                logger.error("job %s failed: %s", job.id, cause_of(error))  # noqa: TRY400  # its words may be a text's
+            elif not isinstance(error, SynaptoRouteError | ProblemError):
                 logger.exception("job %s failed", job.id)
             ended = {"state": "failed", "error": _problem(error)}
         with self._lock:
@@ -164,11 +175,22 @@ class JobDesk:
 
     # --- on disk -------------------------------------------------------------------------------
 
+    def _make_folder(self) -> None:
+        if self._folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="synaptoroute-")
+            self._folder = Path(self._temporary.name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, job_id: str) -> Path:
+        if self._folder is None:
+            raise FileNotFoundError(job_id)  # there was no job yet
+        return self._folder / f"{job_id}.json"
+
     def _files(self) -> Iterator[Path]:
-        return self._folder.glob("*.json")
+        return iter(()) if self._folder is None else self._folder.glob("*.json")
 
     def _write(self, job: Job) -> None:
-        whole = self._folder / f"{job.id}.json"
+        whole = self._file(job.id)
         part = whole.with_suffix(".part")
         part.write_text(_Record(job=job, pid=os.getpid()).model_dump_json(), encoding="utf-8")
         part.replace(whole)
@@ -184,7 +206,7 @@ class JobDesk:
 
     def _load(self, job_id: str) -> _Record | None:
         try:
-            return _Record.model_validate_json((self._folder / f"{job_id}.json").read_text(encoding="utf-8"))
+            return _Record.model_validate_json(self._file(job_id).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
@@ -196,7 +218,7 @@ class JobDesk:
     def _forget_old(self) -> None:
         for job in self.all()[JOBS_KEPT:]:
             if job.state in ("done", "failed"):
-                (self._folder / f"{job.id}.json").unlink(missing_ok=True)
+                self._file(job.id).unlink(missing_ok=True)
 
 
 def _stopped() -> ProblemError:

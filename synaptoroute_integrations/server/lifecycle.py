@@ -16,11 +16,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from synaptoroute_integrations.server.processes import SIGNALS
 from synaptoroute_integrations.server.service import Service
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_EVERY_S = 0.01
 QUIET_S = 0.3
 """How long refusals are sent at the least: clients with open connections learn of the end by an answer."""

@@ -1,8 +1,12 @@
-"""Other processes of this machine."""
+"""Processes of this machine: how they are asked to end, and whether they have."""
 
 from __future__ import annotations
 
 import os
+import signal
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What asks a process to end."""
 
 
 def is_alive(pid: int) -> bool:

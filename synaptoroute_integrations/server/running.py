@@ -19,9 +19,10 @@ import uvicorn
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, RouterStats, SynaptoRouteError
 from synaptoroute_integrations.server.app import create_app
 from synaptoroute_integrations.server.auth import KeyRing
-from synaptoroute_integrations.server.lifecycle import FORCE_S, SIGNALS
+from synaptoroute_integrations.server.lifecycle import FORCE_S
 from synaptoroute_integrations.server.logs import configure_logging
 from synaptoroute_integrations.server.metrics import forget_dead
+from synaptoroute_integrations.server.processes import SIGNALS
 from synaptoroute_integrations.server.protocol import PatientProtocol
 from synaptoroute_integrations.server.service import Service, open_router
 from synaptoroute_integrations.server.settings import ServerSettings, share_metrics

@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import secrets
-import tempfile
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
@@ -66,7 +65,6 @@ class Service:
         self._started = time.monotonic()
         self._inside: set[asyncio.Task[Any]] = set()
         self._choices: OrderedDict[str, Choices] = OrderedDict()
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._jobs: JobDesk | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._pulse: Pulse | None = None
@@ -116,7 +114,8 @@ class Service:
             self._router = await asyncio.to_thread(open_router, self.settings)
         await asyncio.to_thread(self._router.encoder.encode, ["warm"])
         self._router.observe_batches(self.metrics.batch)
-        self._jobs = JobDesk(self._folder() / "jobs", self._router)
+        runtime_dir = self.settings.runtime_dir
+        self._jobs = JobDesk(None if runtime_dir is None else Path(runtime_dir) / "jobs", self._router)
         self.refresh()
         self._refreshing = asyncio.create_task(self._keep_fresh())
         self._pulse = Pulse()
@@ -139,7 +138,6 @@ class Service:
                 await asyncio.to_thread(self._router.close)
                 self._router = None
         self.metrics.close()
-        self.discard_files()
         logger.info("stopped")
 
     def stop_jobs(self) -> None:
@@ -158,8 +156,8 @@ class Service:
 
     def discard_files(self) -> None:
         """Remove what was only for this process."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._jobs is not None:
+            self._jobs.discard()
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -172,12 +170,6 @@ class Service:
             yield
         finally:
             self._inside.discard(task)
-
-    def _folder(self) -> Path:
-        if self.settings.runtime_dir is not None:
-            return Path(self.settings.runtime_dir)
-        self._temporary = tempfile.TemporaryDirectory(prefix="synaptoroute-")
-        return Path(self._temporary.name)
 
     # --- watching ------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ class ServerSettings(FrozenModel):
         log_format: ``text`` for people, ``json`` for machines.
         log_level: Least level of what is logged.
         log_queries: Whether abstentions are logged with their text.
-        runtime_dir: Folder that the workers share for jobs and metrics; None = a temporary one.
+        runtime_dir: Folder that the workers share for what is known of jobs; None = a temporary one.
     """
 
     db: str | None = None

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
-from synaptoroute_integrations.server.lifecycle import SIGNALS
+from synaptoroute_integrations.server.processes import SIGNALS
 
 logger = logging.getLogger(__name__)
 

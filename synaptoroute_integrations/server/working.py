@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 
-from synaptoroute_core import AdaptiveRouter, Decision, Report, RouterOverloadedError, evaluate_decisions
+from synaptoroute_core import (
+    AdaptiveRouter,
+    ConfigurationError,
+    Decision,
+    Report,
+    RouterOverloadedError,
+    evaluate_decisions,
+)
+from synaptoroute_core.errors import missing_extra
 from synaptoroute_core.types import checked_examples
 from synaptoroute_integrations.server.jobs import Progress, Work
 from synaptoroute_integrations.server.schemas import EvaluateBody, FitBody
@@ -19,12 +28,23 @@ def fit_work(body: FitBody) -> Work:
 
     def work(router: AdaptiveRouter, progress: Progress) -> Report:
         if body.method == "head":
+            require_training()
             return router.fit(examples, out_of_scope_share=body.out_of_scope_share, seed=body.seed, progress=progress)
         return router.fit_thresholds(
             examples, objective=body.objective, max_fpr=body.max_fpr, max_error=body.max_error, seed=body.seed
         )
 
     return work
+
+
+def require_training() -> None:
+    """Check that heads can be trained here.
+
+    Raises:
+        ConfigurationError: What it takes is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise ConfigurationError(str(missing_extra("fit", ModuleNotFoundError("scikit-learn", name="scikit-learn"))))
 
 
 def evaluate_work(body: EvaluateBody) -> Work:

@@ -131,7 +131,7 @@ def serve_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
-            env={**os.environ, **environment},
+            env={**os.environ, "TMPDIR": str(tmp_path), **environment},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

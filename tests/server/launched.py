@@ -127,7 +127,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=tmp_path,
-            env={**os.environ, **environment},
+            env={**os.environ, "TMPDIR": str(tmp_path), **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

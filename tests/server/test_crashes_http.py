@@ -101,7 +101,7 @@ def test_whatever_moment_it_is_killed_at_nothing_acknowledged_is_lost(launch_ser
     store, chance = tmp_path / "routes.sqlite", random.Random(workers)
     told: list[Told] = []
     revisions: list[int] = []
-    rounds = kills if workers == 1 else max(2, kills // 5)
+    rounds = kills if workers == 1 else max(1, kills // 10)
     for number in range(rounds):
         served = launch_serve("--db", str(store), "--workers", str(workers)).wait_ready()
         check_routes(served, told)

@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 import pytest
-from conftest import wait_until
+from launched import wait_until
 from wire import ROUTES, FailingEncoder, head, post, send
 
 from synaptoroute_core import AdaptiveRouter, StorageError
@@ -186,12 +186,13 @@ def test_an_error_that_nobody_thought_of_is_found_in_the_log_by_its_number(servi
     assert 'path="/stats",status="500"} 1.0' in service.client.get("/metrics").text
 
 
-def test_a_failing_job_tells_clients_nothing(service):
+def test_a_failing_job_tells_clients_nothing_and_the_log_where(service, log):
     job = service.client.post("/evaluate", json={"examples": [{"text": "explode", "label": None}]}).json()
     done = wait_until(lambda: (now := service.client.get(f"/jobs/{job['id']}")).json()["finished_at"] and now)
     assert done.json()["state"] == "failed"
     assert done.json()["error"]["type"] == "urn:synaptoroute:encoder-error"
     assert_is_reticent(done)
+    assert [line for line in log() if f"job {job['id']} failed: RuntimeError at" in line]
 
 
 def test_the_cause_of_an_error_is_told_without_its_words():

@@ -1,13 +1,16 @@
 """How often, how many at once, and what becomes of those who leave."""
 
+import asyncio
 import threading
+import time
 
 import httpx
 import pytest
-from conftest import wait_until
+from launched import wait_until
 from wire import ROUTES, SAFE, SlowEncoder, connected, head, post, read_one, send
 
 from synaptoroute_core import HashingEncoder, RouterConfig
+from synaptoroute_integrations.server.pulse import Pulse
 from synaptoroute_integrations.server.rates import CLIENTS_KEPT, RateLimiter
 
 
@@ -159,6 +162,21 @@ def test_a_stream_waits_for_room_where_a_request_is_refused(slow, gate):
     assert b'"error":null' in answer.content.splitlines()[0]
     assert b'"error":null' in answer.content.splitlines()[1]
     asking.wait()
+
+
+async def test_one_slow_step_is_no_overload_but_many_are():
+    pulse = Pulse()
+    try:
+        time.sleep(0.3)  # noqa: ASYNC251  # what a page that is made for the first time does to the event loop
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+            assert pulse.late_s < 0.25
+        for _ in range(6):
+            time.sleep(0.1)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+        assert pulse.late_s > 0.05
+    finally:
+        pulse.stop()
 
 
 # --- how long -------------------------------------------------------------------------------------

@@ -101,13 +101,13 @@ def test_who_leaves_while_waiting_frees_the_place_and_saves_the_work(launch_serv
     served = launch_serve("--db", str(store), SYNAPTOROUTE_MAX_QUEUE_S="600").wait_ready()
     with closing(connect(served.url)) as connection:
         ask(connection, "/routes", b'{"name": "refund", "utterances": ["money back"]}')
-    clients, each = 6, 64
+    clients, each = 4, 64
     waiting = []
     for number in range(clients):
-        long = [f"{number} {place} " + "please tell me where it is " * 40 for place in range(each)]
+        long = [f"{number} {place} " + "please tell me where it is " * 20 for place in range(each)]
         waiting.append(SlowRequest(served.url, "/route", texts(*long)))
         waiting[-1].finish()
-    wait_until(lambda: "synaptoroute_in_flight 6.0" in get(served.url, "/metrics").text, every=0.001)
+    wait_until(lambda: "synaptoroute_in_flight 4.0" in get(served.url, "/metrics").text, every=0.001)
     for request in waiting:
         request.socket.close()
     wait_until(lambda: "synaptoroute_in_flight 0.0" in get(served.url, "/metrics").text)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from launched import Launch, connect, free_port, get, launch, launch_serve  # noqa: F401  # fixtures among them
+from typer.testing import CliRunner
 
 import synaptoroute_integrations
 from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route
+from synaptoroute_integrations.cli.commands import app
 
 ROUTES = str(Path(synaptoroute_integrations.__file__).parent / "samples" / "support_routes.yaml")
 BAD_INPUT, FAILED = 2, 3
@@ -131,17 +133,19 @@ def test_keys_that_cannot_be_read_are_refused_before_anything_is_served(refused,
         ([], "no routes to serve"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(refused, arguments, word):
-    code, line = refused(*arguments)
-    assert code == BAD_INPUT
-    assert word in line
+def test_settings_that_make_no_sense_are_refused(arguments, word):
+    done = CliRunner().invoke(app, ["serve", *arguments])
+    assert done.exit_code == BAD_INPUT
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert word in done.stderr
 
 
 @pytest.mark.parametrize(("variable", "value"), [("SYNAPTOROUTE_MAX_TEXT", "64"), ("SYNAPTOROUTE_MAX_TEXTS", "many")])
-def test_a_variable_that_is_no_setting_is_refused(refused, variable, value):
-    code, line = refused("--routes", ROUTES, **{variable: value})
-    assert code == BAD_INPUT
-    assert variable in line
+def test_a_variable_that_is_no_setting_is_refused(variable, value):
+    done = CliRunner().invoke(app, ["serve", "--routes", ROUTES], env={variable: value})
+    assert done.exit_code == BAD_INPUT
+    assert variable in done.stderr
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "prometheus_client", "httptools"])

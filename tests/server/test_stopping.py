@@ -111,6 +111,17 @@ def test_a_slow_reader_gets_the_end_of_a_long_answer(launch_serve: Launch, store
     assert found[0].body.count(b"\n") == 5000
 
 
+def test_a_reader_who_takes_nothing_does_not_hold_it(launch_serve: Launch, store):  # noqa: F811
+    served = launch_serve("--db", str(store), SYNAPTOROUTE_DRAIN_TIMEOUT_S="0.5").wait_ready()
+    reader = SlowRequest(served.url, "/route/stream", lines(*["hello"] * 20_000), NDJSON, receive_bytes=4096)
+    reader.finish()
+    wait_until(lambda: get(served.url, "/stats").json()["in_flight"] == 2)
+    served.signal(signal.SIGTERM)
+    assert served.end() == 0
+    assert reader.answer().kind == BROKEN  # it can tell that this is not all
+    assert "Traceback" not in served.text()
+
+
 def test_answers_that_are_given_while_it_stops_close_their_connections(launch_serve: Launch, store):  # noqa: F811
     served = launch_serve("--db", str(store)).wait_ready()
     slow = SlowRequest(served.url, "/route", text("please be patient with me"))
@@ -129,7 +140,7 @@ def test_answers_that_are_given_while_it_stops_close_their_connections(launch_se
 
 
 def test_a_second_signal_ends_it_at_once(launch_serve: Launch, store, tmp_path):  # noqa: F811
-    served = launch_serve("--db", str(store), SYNAPTOROUTE_DRAIN_TIMEOUT_S="600", TMPDIR=str(tmp_path)).wait_ready()
+    served = launch_serve("--db", str(store), SYNAPTOROUTE_DRAIN_TIMEOUT_S="600").wait_ready()
     slow = SlowRequest(served.url, "/route", text("never finished"))
     wait_until(lambda: get(served.url, "/stats").json()["in_flight"] == 2)
     served.signal(signal.SIGTERM)

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 PAGES = Path(str(files("synaptoroute_integrations.server") / "playground"))
+SWAGGER = Path(str(files("fastapi_offline") / "static"))
 PLAYGROUND_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,6 +24,7 @@ DOCS_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>SynaptoRoute: HTTP interface</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 </head>
 <body>
@@ -38,7 +39,7 @@ DOCS_SCRIPT = """SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", va
 
 documents = APIRouter(include_in_schema=False)
 playground = APIRouter(include_in_schema=False)
-document_assets = Mount("/docs/assets", app=StaticFiles(directory=swagger_ui_path), name="docs-assets")
+document_assets = Mount("/docs/assets", app=StaticFiles(directory=SWAGGER), name="docs-assets")
 playground_assets = Mount("/playground", app=StaticFiles(directory=PAGES), name="playground-assets")
 
 
