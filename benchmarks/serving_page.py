@@ -58,8 +58,8 @@ def main() -> None:
     lines = [
         BEGIN,
         (
-            f"Taken {machine['date']} on {machine['cores']} cores ({machine['processor']}), which the service shares with "
-            "the load. clinc150: 150 routes of 20 utterances, no text twice in the cache."
+            f"Taken {machine['date']} on {machine['cores']} cores ({machine['processor']}), which the service shares "
+            "with the load. clinc150: 150 routes of 20 utterances, no text twice in the cache."
         ),
         "",
         "| question | target | measured |",

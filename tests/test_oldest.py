@@ -1,4 +1,7 @@
-"""The adapters and the service work with the oldest frameworks that ``pyproject.toml`` allows; the other tests use the newest."""
+"""The adapters and the service work with the oldest frameworks that ``pyproject.toml`` allows.
+
+The other tests use the newest.
+"""
 
 import os
 import subprocess

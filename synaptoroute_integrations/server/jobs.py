@@ -47,7 +47,7 @@ class JobDesk:
     What is known of a job lies in a file, so that each worker of a service can tell of all of them.
 
     Args:
-        folder: Where the files are, made with the first job; None = a temporary one, which goes with the desk.
+        folder: Where the files are; made if it is not there. None = a temporary one, from the first job to the end.
         router: What the jobs work on.
     """
 
@@ -60,6 +60,8 @@ class JobDesk:
         self._lock = threading.Lock()
         self._unfinished: dict[str, Job] = {}
         self._closing = threading.Event()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def submit(self, kind: Literal["fit", "evaluate"], work: Work) -> Job:
         """Hand in a job.
@@ -73,7 +75,9 @@ class JobDesk:
                 raise draining()
             if len(self._unfinished) > MAX_WAITING:
                 raise retry_later(429, "overloaded", f"{MAX_WAITING} jobs are waiting: try again later", 10.0)
-            self._make_folder()
+            if self._folder is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="synaptoroute-")
+                self._folder = Path(self._temporary.name)
             self._write(job)
             self._unfinished[job.id] = job
             if self._thread is None:
@@ -174,12 +178,6 @@ class JobDesk:
             del self._unfinished[job.id]
 
     # --- on disk -------------------------------------------------------------------------------
-
-    def _make_folder(self) -> None:
-        if self._folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="synaptoroute-")
-            self._folder = Path(self._temporary.name)
-        self._folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, job_id: str) -> Path:
         if self._folder is None:

@@ -46,13 +46,15 @@ def serve(settings: ServerSettings, announce: Announce) -> None:
         announce: Called with the URL and the numbers of routes and utterances before the first request is taken.
 
     Raises:
-        ConfigurationError: A setting is not valid, the address is taken, or a public one has no keys.
+        ConfigurationError: A setting is not valid, a folder cannot be made, the address is taken, or a public one
+            has no keys.
         EncoderError: The model cannot be loaded.
         StorageError: The store cannot be opened.
         SystemExit: A second signal came, or no worker can start.
     """
     settings.require_keys()
     KeyRing.from_settings(settings)  # here, so that what is wrong with the keys is said before anything else
+    _make_folder(settings)
     configure_logging(settings)
     with _listening(settings) as listener:
 
@@ -171,6 +173,14 @@ def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
         ) from error
     with listener:
         yield listener
+
+
+def _make_folder(settings: ServerSettings) -> None:
+    try:
+        if settings.runtime_dir is not None:
+            Path(settings.runtime_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"runtime_dir = {settings.runtime_dir!r}: {error}") from error
 
 
 def _url(host: str, port: int) -> str:

@@ -106,6 +106,13 @@ def test_a_store_of_another_encoder_is_refused_and_left_as_it_is(refused, tmp_pa
         assert connection.execute("SELECT fingerprint FROM encoder").fetchone() == (HashingEncoder().fingerprint,)
 
 
+def test_a_folder_that_cannot_be_made_is_named(refused, tmp_path):
+    (tmp_path / "file").touch()
+    code, line = refused("--routes", ROUTES, SYNAPTOROUTE_RUNTIME_DIR=str(tmp_path / "file" / "folder"))
+    assert code == BAD_INPUT
+    assert "runtime_dir" in line
+
+
 def test_an_encoder_that_nobody_knows_is_refused(refused, tmp_path):
     code, line = refused("--db", str(tmp_path / "routes.sqlite"), "--encoder", "no/such-model")
     assert code in (BAD_INPUT, FAILED)
