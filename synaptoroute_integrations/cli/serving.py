@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synaptoroute_integrations.cli.app import app
+from synaptoroute_integrations.cli.app import FAILED, app
 from synaptoroute_integrations.cli.options import EncoderName, Json, MinMargin, Threshold
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ def serve(
     lists them. SIGTERM or Ctrl-C answers what was accepted and ends with exit code 0; a second one ends at once.
     """
     from synaptoroute_core import ConfigurationError
-    from synaptoroute_core.errors import missing_extra
-    from synaptoroute_integrations.cli.output import show_error
+
+    _require_extra()
     from synaptoroute_integrations.server import ServerSettings
+    from synaptoroute_integrations.server.running import serve as run
 
     settings = ServerSettings.from_environment(
         db=db,
@@ -66,13 +67,18 @@ def serve(
     )
     if settings.db is None and settings.routes is None:
         raise ConfigurationError("no routes to serve: name a store with --db FILE, or a route file with --routes FILE")
-    try:
-        from synaptoroute_integrations.server.running import serve as run
-    except ModuleNotFoundError as error:
-        show_error(str(missing_extra("server", error)))
-        raise typer.Exit(3) from None
-
     run(settings, partial(_announce, settings))
+
+
+def _require_extra() -> None:
+    """Check that the service is installed, or say how to install it."""
+    from synaptoroute_integrations.cli.output import show_error
+
+    try:
+        import synaptoroute_integrations.server  # noqa: F401
+    except ImportError as error:
+        show_error(str(error))
+        raise typer.Exit(FAILED) from None
 
 
 def _announce(settings: ServerSettings, url: str, routes: int, utterances: int) -> None:
@@ -110,6 +116,8 @@ def key(
     """
     from synaptoroute_core import ConfigurationError
     from synaptoroute_integrations.cli.output import show_note, write_json
+
+    _require_extra()
     from synaptoroute_integrations.server.auth import add_key, make_key
 
     if scope not in ("route", "admin"):

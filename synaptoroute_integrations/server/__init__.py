@@ -7,6 +7,7 @@ Needs the extra ``server``.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from synaptoroute_core.errors import missing_extra
@@ -14,6 +15,14 @@ from synaptoroute_core.errors import missing_extra
 if TYPE_CHECKING:
     from synaptoroute_integrations.server.app import create_app
     from synaptoroute_integrations.server.settings import ServerSettings
+
+# Looked for, not imported: what only makes keys or settings need not wait for it.
+try:
+    for _needed in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
+        if find_spec(_needed) is None:
+            raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)  # noqa: TRY301
+except ModuleNotFoundError as error:
+    raise missing_extra("server", error) from error
 
 __all__ = ["ServerSettings", "create_app"]
 
@@ -25,9 +34,7 @@ def __getattr__(name: str) -> object:
 
         return ServerSettings
     if name == "create_app":
-        try:
-            from synaptoroute_integrations.server.app import create_app
-        except ModuleNotFoundError as error:
-            raise missing_extra("server", error) from error
+        from synaptoroute_integrations.server.app import create_app
+
         return create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

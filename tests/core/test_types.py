@@ -303,3 +303,18 @@ def test_a_route_is_valid_or_refused_by_an_error_of_ours(name, texts, threshold)
     assert all(text.strip() for text in route.utterances)
     assert 1 <= len(route.name) <= 128
     assert route.threshold is None or -1 <= route.threshold <= 1
+
+
+def nested(depth: int) -> dict:
+    found: dict = {}
+    for _ in range(depth - 1):
+        found = {"a": found}
+    return found
+
+
+def test_metadata_may_be_nested_as_deeply_as_every_serialiser_bears():
+    """300 levels were accepted once, and the route could then be neither shown nor removed over HTTP."""
+    route = Route("a", ["x"], metadata=nested(64))
+    assert Route.model_validate_json(route.model_dump_json()) == route
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        Route("a", ["x"], metadata=nested(65))
