@@ -305,7 +305,7 @@ def test_a_route_is_valid_or_refused_by_an_error_of_ours(name, texts, threshold)
     assert route.threshold is None or -1 <= route.threshold <= 1
 
 
-def nested(depth: int) -> dict:
+def layered(depth: int) -> dict:
     found: dict = {}
     for _ in range(depth - 1):
         found = {"a": found}
@@ -314,7 +314,7 @@ def nested(depth: int) -> dict:
 
 def test_metadata_may_be_nested_as_deeply_as_every_serialiser_bears():
     """300 levels were accepted once, and the route could then be neither shown nor removed over HTTP."""
-    route = Route("a", ["x"], metadata=nested(64))
+    route = Route("a", ["x"], metadata=layered(64))
     assert Route.model_validate_json(route.model_dump_json()) == route
     with pytest.raises(ConfigurationError, match="nested too deeply"):
-        Route("a", ["x"], metadata=nested(65))
+        Route("a", ["x"], metadata=layered(65))
