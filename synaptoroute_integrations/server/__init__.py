@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 try:
     for _needed in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
         if find_spec(_needed) is None:
-            raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)  # noqa: TRY301
+            raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)
 except ModuleNotFoundError as error:
     raise missing_extra("server", error) from error
 
