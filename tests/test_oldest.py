@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("langchain-core", "langgraph", "langchain", "llama-index-core", "fastapi", "uvicorn")
 EXTRAS = ("langchain", "langgraph", "agents", "llama-index", "server")
-SERVICE = ("test_stopping", "test_editing_http", "test_hostile_wire", "test_remote")
+SERVICE = ("test_editing_http", "test_hostile_wire")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -45,10 +45,10 @@ class ServerSettings(FrozenModel):
         max_pending: Most texts waiting and running in the engine.
         max_queue_s: Longest time that a text may expect to wait; one more is refused with 429.
         cache_size: Texts whose vectors and decisions are kept; 0 = none.
-        timeout_s: Time that a text gets to be decided, unless its request says less.
+        timeout_s: Time that a text gets to be decided, unless its request says otherwise.
         rate_limit: Requests per second of each key; without keys, of each client address. None = no limit.
         rate_burst: Requests that a key may send at once before the limit holds; None = two seconds' worth.
-        body_timeout_s: Longest time to wait for more of a request.
+        body_timeout_s: Longest time that the body of a request may take to arrive.
         drain_timeout_s: How long to go on answering what was accepted after a request to stop.
         cors_origins: Web origins whose pages may ask; ``*`` = all. None may by default.
         allowed_hosts: Host names to answer to; empty = all with keys, and this machine's without.

@@ -1,6 +1,7 @@
 """The service as its clients meet it: real servers on loopback, in a thread or as processes of their own."""
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -17,10 +18,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from browsing import Playground, chromium, playground
 
 from synaptoroute_core import AdaptiveRouter, BundledEncoder, Encoder, RouterConfig
+from synaptoroute_integrations.remote import RemoteRouter
 from synaptoroute_integrations.server import ServerSettings, create_app
 from synaptoroute_integrations.server.auth import make_key
+from synaptoroute_integrations.server.logs import LOGGERS
 from synaptoroute_integrations.server.protocol import PatientProtocol
 
 START_S = 60
@@ -41,6 +45,17 @@ class Served:
 
 
 Serve = Callable[..., Served]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A service sets up the log of its process; a test's process has others to run, with another standard error."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, handlers, propagate, level in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture
@@ -190,3 +205,47 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30, every: float =
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(every)
     return found
+
+
+# --- clients -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    """The sample routes behind a service without keys."""
+    return serve()
+
+
+@pytest.fixture
+def local(served: Served) -> AdaptiveRouter:
+    """The engine that the service asks."""
+    return served.router
+
+
+@pytest.fixture
+def remote(served: Served) -> Iterator[RemoteRouter]:
+    """A client of it."""
+    with RemoteRouter(served.url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; of a module, since while it is open no event loop can be run in this thread."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Playground]]:
+    """Opens the playground of a service."""
+    with contextlib.ExitStack() as stack:
+        yield lambda url, **context: stack.enter_context(playground(browser, url, **context))
+
+
+@pytest.fixture
+def expect() -> Any:
+    """Playwright's assertions, which wait."""
+    from playwright.sync_api import expect
+
+    return expect

@@ -5,17 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browsing import Playground, chromium, playground
+from browsing import Playground, playground
 
 from synaptoroute_core import HashingEncoder, Route
 
 FEW = (Route("refund", ["money back", "repay me"]), Route("cancel", ["stop it", "call it off"]))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -23,13 +17,6 @@ def visit(browser) -> Iterator[Callable[..., Playground]]:
     """Opens the API page of a service."""
     with contextlib.ExitStack() as stack:
         yield lambda url: stack.enter_context(playground(browser, f"{url}/docs"))
-
-
-@pytest.fixture
-def expect() -> Any:
-    from playwright.sync_api import expect
-
-    return expect
 
 
 def execute(opened: Playground, summary: str) -> Any:

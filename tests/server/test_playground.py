@@ -1,38 +1,16 @@
 """The playground: asking, teaching, editing, in a real browser against the real service."""
 
-import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browsing import Playground, chromium, playground
+from browsing import Playground
 
 from synaptoroute_core import HashingEncoder, Route
 
 FOREIGN = "do you ship to Norway"
 """A text that the sample routes abstain on."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def visit(browser) -> Iterator[Callable[..., Playground]]:
-    """Opens the playground of a service."""
-    with contextlib.ExitStack() as stack:
-        yield lambda url, **context: stack.enter_context(playground(browser, url, **context))
-
-
-@pytest.fixture
-def expect() -> Any:
-    from playwright.sync_api import expect
-
-    return expect
 
 
 def decided(**changes: Any) -> dict[str, Any]:

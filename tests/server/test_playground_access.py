@@ -1,11 +1,6 @@
 """The playground for everybody: keys and scopes, the keyboard alone, both colour schemes, hostile texts."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
-from browsing import Playground, chromium, playground
 
 from synaptoroute_core import HashingEncoder, Route
 
@@ -58,26 +53,6 @@ REACHABLE = """
   .filter((element) => element.checkVisibility() && !element.matches(":disabled"))
   .map((element) => element.id || element.dataset.key || element.textContent.trim() || element.tagName)
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def visit(browser) -> Iterator[Callable[..., Playground]]:
-    """Opens the playground of a service."""
-    with contextlib.ExitStack() as stack:
-        yield lambda url, **context: stack.enter_context(playground(browser, url, **context))
-
-
-@pytest.fixture
-def expect() -> Any:
-    from playwright.sync_api import expect
-
-    return expect
 
 
 # --- nothing from elsewhere, nothing against the policy ----------------------------------------------

@@ -18,24 +18,6 @@ GREETING = Route("greeting", ["hello there", "good morning"], description="Says 
 OPENINGS = ("", "hi, ", "please help: ", "URGENT ", "so... ")
 
 
-@pytest.fixture
-def served(serve):
-    """The sample routes behind a service without keys."""
-    return serve()
-
-
-@pytest.fixture
-def remote(served):
-    with RemoteRouter(served.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def local(served):
-    """The engine that the service asks."""
-    return served.router
-
-
 # --- asking ----------------------------------------------------------------------------------------
 
 

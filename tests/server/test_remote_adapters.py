@@ -20,26 +20,8 @@ from synaptoroute_integrations.agents import SemanticRoutingMiddleware, Semantic
 from synaptoroute_integrations.langchain import RunnableSemanticRouter
 from synaptoroute_integrations.langgraph import route_edge, route_node
 from synaptoroute_integrations.llamaindex import SemanticRouteSelector, SemanticToolRetriever, SynaptoRouteEmbedding
-from synaptoroute_integrations.remote import RemoteRouter
 
 ORDER, REFUND, OUTSIDE = "where is my order", "when do I get my refund", "sing me a song about pirates"
-
-
-@pytest.fixture
-def served(serve):
-    return serve()
-
-
-@pytest.fixture
-def local(served):
-    """The engine that the service asks."""
-    return served.router
-
-
-@pytest.fixture
-def remote(served):
-    with RemoteRouter(served.url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -14,24 +14,6 @@ from synaptoroute_integrations.remote import RemoteError, RemoteRouter
 GREETING = Route("greeting", ["hello there", "good morning"])
 
 
-@pytest.fixture
-def served(serve):
-    """The sample routes behind a service without keys."""
-    return serve()
-
-
-@pytest.fixture
-def remote(served):
-    with RemoteRouter(served.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def local(served):
-    """The engine that the service asks."""
-    return served.router
-
-
 # --- keys ------------------------------------------------------------------------------------------
 
 

@@ -12,27 +12,8 @@ from synaptoroute_core import (
     RouteExistsError,
     RouteNotFoundError,
 )
-from synaptoroute_integrations.remote import RemoteRouter
 
 GREETING = Route("greeting", ["hello there", "good morning"], description="Says hello", metadata={"team": 1})
-
-
-@pytest.fixture
-def served(serve):
-    """The sample routes behind a service without keys."""
-    return serve()
-
-
-@pytest.fixture
-def remote(served):
-    with RemoteRouter(served.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def local(served):
-    """The engine that the service asks."""
-    return served.router
 
 
 # --- editing ---------------------------------------------------------------------------------------
