@@ -27,8 +27,8 @@ Score: TypeAlias = Annotated[float, Field(strict=True, ge=-1.0, le=1.0, allow_in
 
 ROUTE_NAME = re.compile(r"[\w.\-]{1,128}")
 MAX_METADATA_BYTES = 16_384
-MAX_METADATA_DEPTH = 64
-"""How deeply metadata may be nested: what is kept must be writable by every serialiser, and some give up early."""
+MAX_JSON_DEPTH = 64
+"""How deeply arrays and objects may lie in each other: what is kept must be writable again by every serialiser."""
 PAIR = 2
 NUMBERS = (int, float, np.integer, np.floating)
 
@@ -180,7 +180,8 @@ class Route(FrozenModel):
         if size > MAX_METADATA_BYTES:
             raise ConfigurationError(f"metadata takes {size:,} bytes, the limit is {MAX_METADATA_BYTES:,}")
         copy: dict[str, Any] = json.loads(encoded)
-        _require_shallow(copy)
+        if not is_shallow(copy):
+            raise ConfigurationError(f"metadata is nested too deeply: {MAX_JSON_DEPTH} levels are the limit")
         return copy
 
     def __hash__(self) -> int:
@@ -188,14 +189,15 @@ class Route(FrozenModel):
         return hash((self.name, self.utterances, self.description, self.threshold))
 
 
-def _require_shallow(metadata: dict[str, Any]) -> None:
-    layer: list[Any] = [metadata]
-    for _ in range(MAX_METADATA_DEPTH):
-        layer = [inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)]
-        layer = [each for each in layer if isinstance(each, dict | list)]
-        if not layer:
-            return
-    raise ConfigurationError(f"metadata is nested too deeply: {MAX_METADATA_DEPTH} levels are the limit")
+def is_shallow(value: object) -> bool:
+    """Whether JSON data is nested no more deeply than ``MAX_JSON_DEPTH``."""
+    level: list[Any] = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return True
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return False
 
 
 def checked_examples(examples: Iterable[Example], names: Iterable[str]) -> list[Example]:

@@ -39,7 +39,6 @@ GROUPS = (asking, editing, learning, watching)
 MAX_PROBLEMS = 20
 MAX_PLACE_CHARS = 200
 METHOD_NOT_ALLOWED = 405
-REFUSALS = (429, 503)
 
 
 def create_app(settings: ServerSettings | None = None, *, router: AdaptiveRouter | None = None) -> FastAPI:
@@ -119,7 +118,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, problem: ProblemError) -> Response:
-    if problem.status_code in REFUSALS:
+    if problem.is_refusal:
         request.app.state.service.metrics.rejected(problem.slug)
     return problem.response(_request_id(request))
 

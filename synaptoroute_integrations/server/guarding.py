@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synaptoroute_integrations.server.auth import Key, required_scope
+from synaptoroute_integrations.server.auth import Scope as Access
 from synaptoroute_integrations.server.problems import ProblemError, draining, retry_later
 from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.settings import ServerSettings
@@ -48,7 +49,7 @@ class Guard:
         try:
             self._admit(scope, headers)
         except ProblemError as problem:
-            if problem.status_code in (429, 503):
+            if problem.is_refusal:
                 self._service.metrics.rejected(problem.slug)
             await problem.response(scope["state"].get("request_id"))(scope, receive, send)
             return
@@ -66,7 +67,8 @@ class Guard:
         """
         if scope["path"] not in HEALTH:
             self._check_host(headers)
-        key = self._check_key(scope, headers)
+        needed = required_scope(scope["method"], scope["path"])
+        key = None if needed is None else self._check_key(needed, scope, headers)
         if scope["path"] in ALWAYS:
             return
         if self._service.phase == "draining":
@@ -74,7 +76,7 @@ class Guard:
         if self._service.in_flight >= self._settings.max_in_flight:
             detail = f"{self._service.in_flight:,} requests are at work, as many as this service takes on"
             raise retry_later(429, "overloaded", detail, 1.0)
-        if required_scope(scope["method"], scope["path"]) is not None:  # half a page's files make no page
+        if needed is not None:  # half a page's files make no page
             self._check_rate(scope, key)
             self._check_pulse()
         length = headers.get("content-length", "")
@@ -85,15 +87,12 @@ class Guard:
         if self._hosts and _host_of(headers.get("host", "")) not in self._hosts:
             raise ProblemError(403, "forbidden", "this service does not answer to the name in the Host header")
 
-    def _check_key(self, scope: Scope, headers: Headers) -> Key | None:
-        """The key of a request; None = it needs none.
+    def _check_key(self, needed: Access, scope: Scope, headers: Headers) -> Key | None:
+        """The key of a request; None = the service has none.
 
         Raises:
             ProblemError: It needs one, or another.
         """
-        needed = required_scope(scope["method"], scope["path"])
-        if needed is None:
-            return None
         if self._service.keys is None:
             if not _is_local(scope) or any(name in headers for name in FORWARDED):
                 detail = "this service has no keys and so answers its own machine only; give it keys to open it"

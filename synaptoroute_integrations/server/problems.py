@@ -108,6 +108,11 @@ class ProblemError(HTTPException):
         self.slug = slug
         self.more = more
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether nothing is wrong with the request, and it may succeed later."""
+        return self.status_code in (429, 503)
+
     def body(self, request_id: str | None = None) -> dict[str, Any]:
         """The problem as JSON data."""
         detail = replace_surrogates(str(self.detail))
@@ -158,13 +163,9 @@ def problem_of(error: Exception, *, in_path: bool = False) -> ProblemError:
 
 
 def _overloaded(error: RouterOverloadedError) -> ProblemError:
-    found = retry_later(
-        429,
-        "overloaded",
-        f"{error.pending:,} texts wait: try again in {error.retry_after_s:.2f} s",
-        error.retry_after_s,
-    )
-    found.more |= {"pending": error.pending, "limit": error.limit}
+    detail = f"{error.pending:,} texts wait: try again in {error.retry_after_s:.2f} s"
+    found = retry_later(429, "overloaded", detail, error.retry_after_s)
+    found.more |= {"pending": error.pending, "limit": error.limit, "max_queue_s": error.max_queue_s}
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
 
 from fastapi import Request, Response
@@ -13,12 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.text import replace_surrogates
+from synaptoroute_core.types import MAX_JSON_DEPTH, is_shallow
 from synaptoroute_integrations.server.problems import ProblemError
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-MAX_DEPTH = 64
-"""How deeply arrays and objects may lie in each other: what is stored must be writable again by every serialiser."""
 
 
 def parse_json(body: bytes) -> Any:
@@ -31,8 +29,8 @@ def parse_json(body: bytes) -> Any:
     try:
         text = body.decode()
         value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
-        if text.count("[") + text.count("{") > MAX_DEPTH:
-            _require_shallow(value)
+        if text.count("[") + text.count("{") > MAX_JSON_DEPTH and not is_shallow(value):
+            raise _malformed(f"it is nested more than {MAX_JSON_DEPTH} deep")
         return _without_surrogates(value) if "\\u" in text else value
     except RecursionError:
         raise _malformed("it is nested too deeply") from None
@@ -113,19 +111,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _malformed(f"{shorten(name)} is twice in one object")
         found[name] = value
     return found
-
-
-def _require_shallow(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)]
-        if not level:
-            return
-    raise _malformed(f"it is nested more than {MAX_DEPTH} deep")
-
-
-def _within(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _malformed(what: str) -> ProblemError:
