@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from synaptoroute_core.asking import Asking
+from synaptoroute_core.changes import Vectors
 from synaptoroute_core.changing import Changing, require_routes
 from synaptoroute_core.closing import Closing
 from synaptoroute_core.config import RouterConfig
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, resolve_encoder
-from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_core.errors import ConfigurationError, RouteNotFoundError, shorten
 from synaptoroute_core.files import load_routes, save_routes
 from synaptoroute_core.fits import Fit
 from synaptoroute_core.improving import Improving
@@ -102,6 +105,17 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
     def routes(self) -> Mapping[str, Route]:
         """The routes by name, in the order in which they were added; a live, read-only view."""
         return _RoutesView(self._index)
+
+    def vectors(self, name: str) -> Vectors:
+        """The vectors of a route's utterances, in their order: unit rows, shape (utterances, dim), float32.
+
+        Raises:
+            RouteNotFoundError: There is no such route.
+        """
+        vectors = self._index.vectors_of(name)
+        if not vectors:
+            raise RouteNotFoundError(name, self._index.names())
+        return np.stack(list(vectors.values()))
 
     @property
     def revision(self) -> int:

@@ -23,6 +23,7 @@ class JudgedText(FrozenModel):
         chosen: The route that was chosen; None = abstained.
         best: The best candidate, chosen or not; None without candidates.
         sureness: The confidence, or the best score where there is none; -1 without candidates.
+        threshold: The sureness that the best candidate needed; None without candidates.
     """
 
     text: str
@@ -30,6 +31,7 @@ class JudgedText(FrozenModel):
     chosen: str | None
     best: str | None
     sureness: float
+    threshold: float | None = None
 
     @property
     def wrong(self) -> bool:
@@ -110,6 +112,7 @@ def judge_texts(examples: Sequence[Example], decisions: Sequence[Decision]) -> t
             chosen=decision.route,
             best=best_of(decision),
             sureness=sureness_of(decision),
+            threshold=decision.threshold,
         )
         for (text, label), decision in zip(examples, decisions, strict=True)
     )
