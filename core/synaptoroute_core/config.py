@@ -7,8 +7,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.text import MAX_TEXT_CHARS
-from synaptoroute_core.types import FrozenModel, Score
+from synaptoroute_core.types import Score
 
 Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(strict=True)]

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from synaptoroute_core.closing import Closing
 from synaptoroute_core.errors import ConfigurationError, StorageError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.logfile import MEMORY, open_log
 from synaptoroute_core.text import clean_query, replace_surrogates, utterance_key
-from synaptoroute_core.types import Decision, Example, FrozenModel, Reason, clean_name
+from synaptoroute_core.types import Decision, Example, Reason, clean_name
 
 MAX_RECORDS = 100_000
 MAX_SOURCE_CHARS = 128

@@ -24,7 +24,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from synaptoroute_core.errors import ConfigurationError, SynaptoRouteError, shorten
-from synaptoroute_core.types import Route, readable
+from synaptoroute_core.frozen import readable
+from synaptoroute_core.types import Route
 
 YAML_SUFFIXES = (".yaml", ".yml")
 

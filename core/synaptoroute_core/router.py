@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,16 @@ from synaptoroute_core.refitting import Refitter
 from synaptoroute_core.serving import QueryService
 from synaptoroute_core.storage import MEMORY, Store
 from synaptoroute_core.types import Route, RouterStats
+from synaptoroute_core.views import (
+    MAX_LISTED,
+    Printer,
+    RouterOverview,
+    Rule,
+    router_html,
+    router_text,
+    routes_html,
+    write_text,
+)
 
 
 class AdaptiveRouter(Asking, Changing, Improving, Closing):
@@ -176,6 +187,35 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
             f"revision {self.revision}, {self._encoder!r})"
         )
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return router_html(self._overview())
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001  # as IPython calls it
+        """What IPython shows where there is no HTML."""
+        line = repr(self)
+        write_text(printer, router_text(line, self._index.names()), line)
+
+    def _overview(self) -> RouterOverview:
+        head, least = self._index.snapshot().rule
+        usual = self._config.threshold if head is None else self._config.min_confidence
+        return RouterOverview(
+            kind=type(self).__name__,
+            routes=_first_routes(self.routes),
+            total=len(self._index),
+            utterances=self._index.utterance_count,
+            revision=self.revision,
+            encoder=self._encoder.fingerprint,
+            rule=Rule(
+                fitted=head is not None,
+                least=usual if least is None else least,
+                min_margin=self._config.min_margin,
+                outdated=self._stale() is not None,
+                refits=self._config.auto_refit,
+            ),
+            closed=not self._finalizer.alive,
+        )
+
     # --- ending --------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -206,6 +246,15 @@ class _RoutesView(Mapping[str, Route]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} routes: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        return routes_html(_first_routes(self), len(self))
+
+
+def _first_routes(routes: Mapping[str, Route]) -> list[Route]:
+    """As many routes as are shown; one that is removed meanwhile is left out."""
+    found = map(routes.get, islice(routes, MAX_LISTED))
+    return [route for route in found if route is not None]
 
 
 def _reopen(kind: type[AdaptiveRouter], arguments: dict[str, Any], fits: tuple[Fit, ...]) -> AdaptiveRouter:

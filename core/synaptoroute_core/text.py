@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from synaptoroute_core.errors import InvalidTextError, shorten
@@ -18,6 +19,9 @@ FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180
 }
 """Letters, marks and signs by category that no font draws: Hangul and Khmer fillers, the empty
 Braille pattern, the grapheme joiner, and variation selectors."""
+
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, which terminals obey; marks that turn the direction of text; lone surrogates."""
 
 
 def clean_query(text: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
@@ -64,6 +68,11 @@ def require_visible(text: str, original: str, what: str) -> str:
     if not any(unicodedata.category(sign) not in UNSEEN_CATEGORIES and sign not in FILLERS for sign in text):
         raise InvalidTextError(f"{what} is blank: {shorten(original)}; leave it out or give it words")
     return text
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with every character that would act on what shows it written out."""
+    return UNSAFE.sub(lambda found: " " if found[0] in "\t\r\n" else found[0].encode("unicode_escape").decode(), text)
 
 
 def replace_surrogates(text: str) -> str:

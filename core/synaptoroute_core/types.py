@@ -8,16 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from synaptoroute_core.errors import (
-    ConfigurationError,
-    InvalidTextError,
-    RouteNotFoundError,
-    SynaptoRouteError,
-    shorten,
-)
+from synaptoroute_core.errors import ConfigurationError, InvalidTextError, RouteNotFoundError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.text import clean_query, clean_utterance, replace_surrogates, utterance_key
+from synaptoroute_core.views import (
+    decision_html,
+    decision_line,
+    decision_text,
+    explanation_html,
+    explanation_text,
+    route_html,
+    route_line,
+    route_text,
+)
 
 Example: TypeAlias = tuple[str, str | None]
 """A labelled text: the text and the name of its route, or None if it belongs to none of them."""
@@ -31,32 +36,6 @@ MAX_JSON_DEPTH = 64
 """How deeply arrays and objects may lie in each other: what is kept must be writable again by every serialiser."""
 PAIR = 2
 NUMBERS = (int, float, np.integer, np.floating)
-
-
-class FrozenModel(BaseModel):
-    """A pydantic model that cannot be changed and fails with :class:`ConfigurationError`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __init__(self, /, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise readable(error) from error
-
-    # Tells pydantic that validation need not go through this constructor: a model inside another
-    # one, or made by model_validate, then reports its errors as pydantic users expect.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
-
-
-def readable(error: ValidationError) -> SynaptoRouteError:
-    """The first thing that is wrong, as one of our errors, with the value and its place."""
-    first = error.errors(include_url=False)[0]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, SynaptoRouteError):
-        return cause
-    place = ".".join(str(part) for part in first["loc"]) or "value"
-    return ConfigurationError(f"{error.title}: {place} = {shorten(first['input'])}: {first['msg']}")
 
 
 def clean_name(name: object) -> str:
@@ -188,6 +167,15 @@ class Route(FrozenModel):
         """Equal routes hash alike; their metadata, which cannot be hashed, need not take part."""
         return hash((self.name, self.utterances, self.description, self.threshold))
 
+    def _repr_html_(self) -> str:
+        return route_html(self)
+
+    def _text(self) -> str:
+        return route_text(self)
+
+    def _line(self) -> str:
+        return route_line(self)
+
 
 def is_shallow(value: object) -> bool:
     """Whether JSON data is nested no more deeply than ``MAX_JSON_DEPTH``."""
@@ -280,6 +268,15 @@ class Decision(FrozenModel):
     def __bool__(self) -> bool:
         return self.route is not None
 
+    def _repr_html_(self) -> str:
+        return decision_html(self)
+
+    def _text(self) -> str:
+        return decision_text(self)
+
+    def _line(self) -> str:
+        return decision_line(self)
+
 
 class Receipt(FrozenModel):
     """Proof that a change is stored and in force.
@@ -319,6 +316,15 @@ class Explanation(FrozenModel):
     decision: Decision
     neighbours: tuple[Neighbour, ...]
     advice: str
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self)
+
+    def _text(self) -> str:
+        return explanation_text(self)
+
+    def _line(self) -> str:
+        return f"Explanation of {decision_line(self.decision)}"
 
 
 class RouterStats(FrozenModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synaptoroute_core.types import FrozenModel
+from synaptoroute_core.frozen import FrozenModel
 
 
 class RemoteEncoder(FrozenModel):

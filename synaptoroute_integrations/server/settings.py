@@ -13,7 +13,8 @@ from pydantic import Field, SecretStr, model_validator
 from synaptoroute_core import ConfigurationError
 from synaptoroute_core.config import Count, Number, Seconds
 from synaptoroute_core.errors import shorten
-from synaptoroute_core.types import FrozenModel, Score
+from synaptoroute_core.frozen import FrozenModel
+from synaptoroute_core.types import Score
 
 PREFIX = "SYNAPTOROUTE_"
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from synaptoroute_core.types import FrozenModel
+from synaptoroute_core.frozen import FrozenModel
+from synaptoroute_core.views import report_html, report_line, report_text
 
 UNDEFINED = "-"
 
@@ -28,6 +29,15 @@ class Report(FrozenModel):
     @abstractmethod
     def to_markdown(self) -> str:
         """What people want to know of it, as Markdown."""
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
+
+    def _text(self) -> str:
+        return report_text(self)
+
+    def _line(self) -> str:
+        return report_line(self)
 
 
 class HeldOut(FrozenModel):

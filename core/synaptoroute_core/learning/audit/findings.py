@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias, get_args
 
 from pydantic import Field
 
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.markdown import cell, section
 from synaptoroute_core.learning.reports import Report
-from synaptoroute_core.types import FrozenModel
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Kind: TypeAlias = Literal[

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.learning.evaluation.figures import best_of, sureness_of
 from synaptoroute_core.text import utterance_key
-from synaptoroute_core.types import Decision, FrozenModel
+from synaptoroute_core.types import Decision
 
 Why: TypeAlias = Literal["boundary", "ambiguous", "cluster"]
 

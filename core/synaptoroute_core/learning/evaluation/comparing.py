@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.evaluation.figures import mcnemar
 from synaptoroute_core.learning.evaluation.judging import JudgedText
 from synaptoroute_core.learning.evaluation.measuring import cost_of
 from synaptoroute_core.learning.markdown import cell, name_choice, name_label, section, table, title_of
 from synaptoroute_core.learning.reports import UNDEFINED, Report, shown
 from synaptoroute_core.text import replace_surrogates
-from synaptoroute_core.types import Example, FrozenModel
+from synaptoroute_core.types import Example
 
 FlipKind: TypeAlias = Literal[
     "broken", "now_wrong", "changed_wrong", "now_abstained", "withdrawn", "now_answered", "fixed"

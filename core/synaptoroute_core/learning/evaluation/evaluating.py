@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from synaptoroute_core.errors import ConfigurationError
+from synaptoroute_core.frozen import readable
 from synaptoroute_core.learning.evaluation.comparing import ComparisonReport, check_amount, compare_rows, make_deltas
 from synaptoroute_core.learning.evaluation.figures import accepted_outside, auroc, coverage_at, risk_curve, share_of
 from synaptoroute_core.learning.evaluation.judging import (
@@ -45,7 +46,7 @@ from synaptoroute_core.learning.evaluation.measuring import (
 from synaptoroute_core.learning.markdown import table, title_of
 from synaptoroute_core.learning.reports import Report, shown
 from synaptoroute_core.text import replace_surrogates
-from synaptoroute_core.types import Decision, Example, readable
+from synaptoroute_core.types import Decision, Example
 
 __all__ = [
     "CalibrationBin",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.evaluation.figures import best_of, sureness_of
 from synaptoroute_core.learning.markdown import cell, name_choice, name_label, section
 from synaptoroute_core.learning.reports import shown
-from synaptoroute_core.types import Decision, Example, FrozenModel
+from synaptoroute_core.types import Decision, Example
 
 SHOWN_TEXTS = 5
 SHOWN_ROWS = 10

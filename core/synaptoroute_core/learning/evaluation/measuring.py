@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.evaluation.figures import (
     CALIBRATION_BINS,
     ERROR_LEVELS,
@@ -20,7 +21,7 @@ from synaptoroute_core.learning.evaluation.figures import (
 from synaptoroute_core.learning.evaluation.judging import JudgedText
 from synaptoroute_core.learning.markdown import section
 from synaptoroute_core.learning.reports import UNDEFINED, shown
-from synaptoroute_core.types import Decision, FrozenModel
+from synaptoroute_core.types import Decision
 
 
 class CalibrationBin(FrozenModel):

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from synaptoroute_core.errors import ConfigurationError, RouteNotFoundError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.text import utterance_key
-from synaptoroute_core.types import Example, FrozenModel, Route, clean_name, unique_utterances
+from synaptoroute_core.types import Example, Route, clean_name, unique_utterances
 
 MAX_PER_ROUTE = 100
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.evaluation.evaluating import evaluate_decisions
 from synaptoroute_core.learning.feedback.drafting import Edit, changed_routes
 from synaptoroute_core.learning.reports import HeldOut
 from synaptoroute_core.text import utterance_key
-from synaptoroute_core.types import Decision, Example, FrozenModel, Route
+from synaptoroute_core.types import Decision, Example, Route
 
 Judge: TypeAlias = Callable[[Sequence[Route] | None, Sequence[str]], Sequence[Decision]]
 """Decides on texts as the router would with these routes put in; None = as it is."""
