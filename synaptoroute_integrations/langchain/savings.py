@@ -11,6 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from synaptoroute_core import ConfigurationError, Decision
 from synaptoroute_core.errors import shorten
+from synaptoroute_core.views import report_html
 from synaptoroute_integrations.langchain.events import ROUTE_EVENT
 
 
@@ -46,6 +47,21 @@ class Savings:
     def money_saved(self) -> float | None:
         """In the currency of ``price_per_call``; None without a price."""
         return None if self.price_per_call is None else self.local * self.price_per_call
+
+    def to_markdown(self) -> str:
+        """The counts, and what they are worth, as a table."""
+        each = f"{self.milliseconds / self.queries:.1f}" if self.queries else "-"
+        money = "-" if self.money_saved is None else f"{self.money_saved:,.2f}"
+        return (
+            "| queries | routed here | abstained | failed | ms each | LLM calls saved | money saved |\n"
+            "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+            f"| {self.queries:,} | {self.local:,} | {self.abstained:,} | {self.failed:,} | {each} "
+            f"| {self.llm_calls_saved:,} | {money} |\n"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return report_html(self)
 
     def __str__(self) -> str:
         if not self.queries:
