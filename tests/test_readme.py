@@ -45,7 +45,5 @@ def test_figures_beside_the_rivals_are_those_that_were_measured():
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     for label in ("one query after another", "1,000 queries at once"):
         row = next(line for name, line in rows.items() if name.startswith(label))
-        for number in re.findall(r"(\d+(?:\.\d)?) ms", row):
-            # 3.1 stands there as 3.13
-            cells = re.findall(r"\| (\d[\d.]*) (?=\|)", page)
-            assert any(f"{float(cell):.1f}".removesuffix(".0") == number.removesuffix(".0") for cell in cells), number
+        for number in re.findall(r"(\d[\d.]*) ms", row):
+            assert f"| {number} |" in page

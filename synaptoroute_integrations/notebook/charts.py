@@ -29,7 +29,8 @@ class Axis:
         categories: Names of the places 0, 1, 2, ... along it; empty = an axis of numbers.
         percent: Whether the numbers are shares from 0 to 1, written as percentages.
         logarithmic: Whether equal steps are equal factors.
-        hidden: Whether numbers and lines are left out, since only distances count.
+        hidden: Whether numbers and lines are left out, since only distances count. Where both axes are, equal
+            distances are equally long on both.
         downwards: Whether it begins at the top.
     """
 
@@ -159,11 +160,13 @@ class Note:
         x: Where.
         y: Where.
         text: What it says, on one line.
+        arrow: Whether it stands aside and an arrow leads to the point; otherwise it stands on the point.
     """
 
     x: float
     y: float
     text: str
+    arrow: bool = True
 
 
 Layer: TypeAlias = Points | Line | Bars | Grid | Rule | Note
