@@ -21,10 +21,6 @@ help: ## show the targets
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
 	@touch $@
 
-.venv/docs: .venv/base
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	@touch $@
-
 .venv/bench: .venv/base
 	@echo "installing the rivals into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
@@ -55,11 +51,11 @@ bench: .venv/dev .venv/bench ## run the benchmarks (DATA=folder of the public da
 	@$(BIN)/python benchmarks/quality_page.py
 	@$(BIN)/python benchmarks/serving_page.py
 
-docs: .venv/docs ## build the documents as pages, into build/site
-	$(BIN)/mkdocs build --strict --site-dir build/site
+docs: .venv/dev ## build the documents and notebooks as pages: build/site/index.html
+	$(BIN)/python scripts/build_site.py
 
-notebooks: .venv/dev ## execute the notebooks
-	$(BIN)/python -m pytest tests/notebooks
+notebooks: .venv/dev ## execute the notebooks, and say how long each takes
+	$(BIN)/python -m pytest tests/notebooks --durations=0
 
 clean: ## remove the environment and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
