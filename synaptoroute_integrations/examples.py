@@ -6,8 +6,9 @@ Two formats, told apart by the file's suffix:
 * ``.csv``: a header with the columns ``text`` and ``label``, in any order; quoted cells may hold line
   breaks.
 
-Files are UTF-8, with or without a byte order mark. Further fields and columns are passed over, blank
-lines too. A label of ``null``, of nothing, or ``__ood__`` means that the text belongs to no route.
+Fields and columns of other names can be named. Files are UTF-8, with or without a byte order mark. Further
+fields and columns are passed over, blank lines too. A label of ``null``, of nothing, or ``__ood__`` means
+that the text belongs to no route.
 
 Labels become route names, which have letters, digits, ``_``, ``.`` and ``-`` only: white space at
 both ends is dropped, and each run of other characters becomes one ``_``, so ``reverted card?`` is
@@ -35,16 +36,18 @@ from synaptoroute_core.types import clean_name
 OUT_OF_SCOPE = ("", "__ood__")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
+NOT_COMMAS = re.compile(r"[;\t|]")
+"""What some programs divide cells by."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A row of a data file.
+    """A row of a data file or of a data frame.
 
     Attributes:
         text: The text.
-        label: Its label as in the file; None = it belongs to no route.
-        place: File and line, for messages.
+        label: Its label as it stands there; None = it belongs to no route.
+        place: File and line, or the row, for messages.
     """
 
     text: str
@@ -52,23 +55,37 @@ class LabelledText:
     place: str
 
 
-def read_examples(path: str | Path) -> list[Example]:
+def read_examples(path: str | Path, *, text: str = "text", label: str = "label") -> list[Example]:
     """The labelled texts of one file, with route names for labels.
+
+    Args:
+        path: The file.
+        text: Name of the field or column that holds the texts.
+        label: Name of the one that holds the labels.
 
     Raises:
         ConfigurationError: The file cannot be read or is not as described above; the message names
             file and line.
     """
-    return name_routes(read_labelled(path))[0]
+    return name_routes(read_labelled(path, text=text, label=label))[0]
 
 
-def read_labelled(path: str | Path, *, utterances: bool = False, out_of_scope: bool = False) -> list[LabelledText]:
+def read_labelled(
+    path: str | Path,
+    *,
+    utterances: bool = False,
+    out_of_scope: bool = False,
+    text: str = "text",
+    label: str = "label",
+) -> list[LabelledText]:
     """The rows of one file.
 
     Args:
         path: The file.
         utterances: The texts are to become utterances, whose length is limited.
         out_of_scope: No text belongs to a route, whatever its label; there need be none.
+        text: As for :func:`read_examples`.
+        label: Likewise.
 
     Raises:
         ConfigurationError: As for :func:`read_examples`.
@@ -78,19 +95,39 @@ def read_labelled(path: str | Path, *, utterances: bool = False, out_of_scope: b
     if suffix not in (".csv", *JSON_SUFFIXES):
         raise ConfigurationError(f"{path}: labelled texts are read from {', '.join(JSON_SUFFIXES)} and .csv files")
     records = _csv_records if suffix == ".csv" else _json_records
-    required = ("text",) if out_of_scope else ("text", "label")
-    check = clean_utterance if utterances else clean_query
-    rows = []
-    for line, record in records(path, _read_text(path), required):
-        place = f"{path}, line {line}"
-        try:
-            check(record["text"])
-        except InvalidTextError as error:
-            raise ConfigurationError(f"{place}: {error}") from None
-        rows.append(LabelledText(record["text"], None if out_of_scope else _label(record["label"], place), place))
+    required = (text,) if out_of_scope else (text, label)
+    rows = labelled_texts(
+        (
+            (record[text], None if out_of_scope else record[label], f"{path}, line {line}")
+            for line, record in records(path, _read_text(path), required)
+        ),
+        utterances=utterances,
+    )
     if not rows:
         raise ConfigurationError(f"{path}: there are no texts in it")
     return rows
+
+
+def labelled_texts(rows: Iterable[tuple[Any, object, str]], *, utterances: bool = False) -> list[LabelledText]:
+    """Rows from what was read, wherever it stands.
+
+    Args:
+        rows: The text, the label, and the place of each.
+        utterances: As for :func:`read_labelled`.
+
+    Raises:
+        ConfigurationError: A text is not usable, or a label is neither a string, nor a whole number, nor
+            None; the message names the place.
+    """
+    check = clean_utterance if utterances else clean_query
+    found = []
+    for text, label, place in rows:
+        try:
+            check(text)
+        except InvalidTextError as error:
+            raise ConfigurationError(f"{place}: {error}") from None
+        found.append(LabelledText(text, _label(label, place), place))
+    return found
 
 
 def name_routes(*files: Iterable[LabelledText]) -> tuple[list[Example], ...]:
@@ -194,7 +231,7 @@ def _json_records(path: Path, text: str, required: Sequence[str]) -> Iterator[tu
             if name not in record:
                 raise ConfigurationError(
                     f"{place}: there is no {name!r} in {shorten(record)}"
-                    + ("; write null for a text that belongs to no route" if name == "label" else "")
+                    + ("; write null for a text that belongs to no route" if name != required[0] else "")
                 )
         yield number, record
 
@@ -221,14 +258,21 @@ def _csv_records(path: Path, text: str, required: Sequence[str]) -> Iterator[tup
 
 
 def _columns(path: Path, line: int, header: Sequence[str], required: Sequence[str]) -> dict[str, int]:
-    names = [name.strip().casefold() for name in header]
+    names = [_column_key(name) for name in header]
     for name in required:
-        if names.count(name) != 1:
-            found = "no column" if name not in names else "more than one column"
+        found = names.count(_column_key(name))
+        if found != 1:
+            hint = "; cells must be divided by commas" if len(header) == 1 and NOT_COMMAS.search(header[0]) else ""
             raise ConfigurationError(
-                f"{path}, line {line}: there is {found} {name!r} in the header: {shorten(', '.join(header))}"
+                f"{path}, line {line}: there is {'more than one' if found else 'no'} column {name!r} in the header: "
+                f"{shorten(', '.join(header))}{hint}"
             )
-    return {name: names.index(name) for name in required}
+    return {name: names.index(_column_key(name)) for name in required}
+
+
+def _column_key(name: str) -> str:
+    """What makes two names of columns the same: programs differ in case and spacing."""
+    return name.strip().casefold()
 
 
 def _label(value: object, place: str) -> str | None:

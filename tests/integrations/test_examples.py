@@ -105,6 +105,11 @@ def test_what_is_written_is_read_in_both_formats(rows, tmp_path_factory):
         ("a.csv", "text,label\n", "a.csv: there are no texts in it"),
         ("a.csv", "text,category\nx,a\n", "a.csv, line 1: there is no column 'label'"),
         ("a.csv", "text,text,label\nx,y,a\n", "a.csv, line 1: there is more than one column 'text'"),
+        (
+            "a.csv",
+            "text;label\nx;a\n",
+            "a.csv, line 1: there is no column 'text' in the header: 'text;label'; cells must be",
+        ),
         ("a.csv", 'text,label\n"two\nlines",a\nyes, please,a\n', "a.csv, line 4: 3 cells under 2 columns"),
         ("a.csv", "text,label\nx\n", "a.csv, line 2: 1 cells under 2 columns"),
         ("a.csv", 'text,label\nx,a\n"open,a\nmore,b\n', "a.csv, line 3: not valid CSV"),
@@ -116,6 +121,31 @@ def test_what_is_written_is_read_in_both_formats(rows, tmp_path_factory):
 def test_a_bad_file_is_refused_with_its_name_and_line(write, name, content, complaint):
     with pytest.raises(ConfigurationError) as caught:
         read_examples(write(name, content))
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data.csv", "id,Message, INTENT ,text\n1,hello there,greet,other\n2,what is love,,other\n"),
+        ("data.jsonl", '{"Message": "hello there", "Intent": "greet"}\n{"Message": "what is love", "Intent": null}'),
+    ],
+)
+def test_texts_and_labels_may_stand_under_other_names(write, name, content):
+    path = write(name, content)
+    assert read_examples(path, text="Message", label="Intent") == [("hello there", "greet"), ("what is love", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.csv", "message,label\nx,a\n", "a.csv, line 1: there is no column 'Intent' in the header: 'message, label'"),
+        ("a.jsonl", '{"message": "x"}', "a.jsonl, line 1: there is no 'Intent' in {'message': 'x'}; write null"),
+    ],
+)
+def test_a_file_without_the_named_column_is_refused(write, name, content, complaint):
+    with pytest.raises(ConfigurationError) as caught:
+        read_examples(write(name, content), text="message", label="Intent")
     assert complaint in str(caught.value)
 
 
