@@ -4,10 +4,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs notebooks clean
+.PHONY: help demo test test-services check format bench docs notebooks clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/base: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; try: make $(MAKECMDGOALS) PYTHON=python3"; exit 1; }
@@ -32,6 +32,9 @@ demo: .venv/base ## route sample queries with the bundled model
 
 test: .venv/dev ## run all tests
 	$(BIN)/python -m pytest
+
+test-services: .venv/dev ## say whether PostgreSQL and Redis answer, without which their tests are skipped
+	@$(BIN)/python scripts/services.py
 
 check: .venv/dev ## lint, format check, types, import contracts
 	$(BIN)/ruff check .

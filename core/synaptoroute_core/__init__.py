@@ -19,8 +19,10 @@ from synaptoroute_core.changes import (
 )
 from synaptoroute_core.choices import Choices
 from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.contact import SyncStatus
 from synaptoroute_core.encoders import BundledEncoder, Encoder, FastEmbedEncoder, HashingEncoder
 from synaptoroute_core.errors import (
+    CommitUncertainError,
     ConfigurationError,
     EncoderError,
     EncoderMismatchError,
@@ -55,7 +57,7 @@ from synaptoroute_core.observing import BatchReport
 from synaptoroute_core.options import RouteOptions
 from synaptoroute_core.protocols import InspectableRouter, Router
 from synaptoroute_core.router import AdaptiveRouter
-from synaptoroute_core.storage import SqliteStore, Store
+from synaptoroute_core.storage import RemoteStore, SqliteStore, Store
 from synaptoroute_core.types import (
     Candidate,
     Decision,
@@ -78,6 +80,7 @@ __all__ = [
     "Candidate",
     "Change",
     "Choices",
+    "CommitUncertainError",
     "ComparisonReport",
     "ConfigurationError",
     "Confusion",
@@ -118,6 +121,7 @@ __all__ = [
     "Proposal",
     "PutRoutes",
     "Receipt",
+    "RemoteStore",
     "Report",
     "RevisionConflictError",
     "Route",
@@ -139,6 +143,7 @@ __all__ = [
     "Store",
     "Suggestion",
     "SynaptoRouteError",
+    "SyncStatus",
     "evaluate_decisions",
     "load_routes",
     "save_routes",

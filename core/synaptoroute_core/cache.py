@@ -16,13 +16,14 @@ class _Known:
     vector: Vectors
     options: RouteOptions = DEFAULT_OPTIONS
     decision: Decision | None = None
+    edits: int = 0
 
 
 class TextCache:
     """Vectors of the texts asked last, each with the last decision made of it.
 
-    A vector stays good as long as the encoder; a decision only for the same revision and equal
-    options. Safe for threads.
+    A vector stays good as long as the encoder; a decision only for the same version of the routes and
+    equal options. Safe for threads.
 
     Args:
         size: How many texts to keep; the one not asked for longest goes first. 0 = none.
@@ -40,13 +41,13 @@ class TextCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def decision(self, text: str, revision: int, options: RouteOptions) -> Decision | None:
-        """The decision made of the text at this revision, if it is remembered."""
+    def decision(self, text: str, version: tuple[int, int], options: RouteOptions) -> Decision | None:
+        """The decision made of the text at this version (see :class:`Version`), if it is remembered."""
         with self._lock:
             known = self._known.get(text)
             if known is None or known.decision is None:
                 return None
-            if known.decision.revision != revision or known.options != options:
+            if (known.decision.revision, known.edits) != version or known.options != options:
                 return None
             self._known.move_to_end(text)
             self.recalled += 1
@@ -62,13 +63,18 @@ class TextCache:
             return known.vector
 
     def remember(
-        self, text: str, vector: Vectors, options: RouteOptions = DEFAULT_OPTIONS, decision: Decision | None = None
+        self,
+        text: str,
+        vector: Vectors,
+        options: RouteOptions = DEFAULT_OPTIONS,
+        decision: Decision | None = None,
+        edits: int = 0,
     ) -> None:
-        """Keep a vector and the decision made with it, if there was one."""
+        """Keep a vector and the decision made with it at this count of edits, if there was one."""
         if not self._size:
             return
         with self._lock:
-            self._known[text] = _Known(vector, options, decision)
+            self._known[text] = _Known(vector, options, decision, edits)
             self._known.move_to_end(text)
             if len(self._known) > self._size:
                 self._known.popitem(last=False)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from synaptoroute_core.changes import Change, EncodedRoute, Feed, PutRoutes, Vectors
+from synaptoroute_core.changes import Change, EncodedRoute, Feed, PutRoutes, SetFits, Vectors
 from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.contact import Contact, SyncStatus, digest_routes
 from synaptoroute_core.encoders import Encoder, encode_texts
 from synaptoroute_core.errors import (
     ConfigurationError,
@@ -23,14 +25,17 @@ from synaptoroute_core.errors import (
     EncoderMismatchError,
     RevisionConflictError,
     RouterClosedError,
+    StorageError,
     shorten,
 )
-from synaptoroute_core.index import RouteIndex
+from synaptoroute_core.index import RouteIndex, Version
 from synaptoroute_core.owner import OwnerThread
-from synaptoroute_core.storage import Store, open_store
+from synaptoroute_core.storage import RemoteStore, Store, open_store
 from synaptoroute_core.types import Receipt, Route
 
 logger = logging.getLogger(__name__)
+
+FOLLOW_FILE_S = 0.25
 
 Plan = Callable[[], tuple[Change | None, int]]
 """Decides, while others are kept out of the store, on a change and how much it touches."""
@@ -51,15 +56,19 @@ class Committer:
         self._encoder = encoder
         self._pid = os.getpid()
         self._store = open_store(store)
-        follows = self._store.shared and config.follow_interval_s > 0
-        self._owner = OwnerThread(
-            "synaptoroute-store", idle=self._follow, interval_s=config.follow_interval_s if follows else None
-        )
+        self._contact = Contact()
+        self._digested: tuple[Version, str] | None = None
         self._mismatch_reported = False
+        self._closing = False
+        self._behind = False
         #: Called in the owner's thread when another process's changes were put in force.
         self.on_followed: Callable[[], None] | None = None
+        interval_s = _follow_interval(self._store, config)
+        self._owner = OwnerThread("synaptoroute-store", idle=self._follow, interval_s=interval_s)
         try:
-            self._owner.run(lambda: self._load(reencode=config.on_encoder_change == "reencode"))
+            self._owner.run(lambda: self._begin(reencode=config.on_encoder_change == "reencode"))
+            if interval_s is not None and isinstance(self._store, RemoteStore):
+                self._store.wake_with(self._owner.nudge)
         except BaseException:
             self.close()
             raise
@@ -69,9 +78,28 @@ class Committer:
         """Whether other processes may open the same store."""
         return self._store.shared
 
+    def status(self) -> SyncStatus:
+        """How close the router is to its store."""
+        behind_s, failing = self._contact.state()
+        return SyncStatus(
+            revision=self._index.revision,
+            shared=self.shared,
+            behind_s=behind_s if self.shared else 0.0,
+            failing=failing,
+            digest=self._digest(),
+        )
+
+    def _digest(self) -> str:
+        digested = self._digested
+        if digested is None or digested[0] != self._index.version:
+            version, routes, fits = self._index.content()
+            self._digested = digested = version, digest_routes(version.revision, routes, fits)
+        return digested[1]
+
     def close(self) -> None:
         """Finish what was handed in, then let go of the store."""
         if os.getpid() == self._pid:
+            self._closing = True
             self._owner.close()
             self._store.close()
 
@@ -103,17 +131,24 @@ class Committer:
         return self._owner.run(lambda: self._write(plan, expected))
 
     def _write(self, plan: Plan, expected: int | None) -> Receipt:
+        failing = self._contact.state()[1]
+        if self._closing and failing is not None:
+            # Otherwise, each of many would wait for an answer, one after another.
+            raise StorageError(f"the router is being closed, and its store could not be reached: {failing}")
         planned: list[tuple[Change | None, int]] = []
 
         def prepare(missed: Feed) -> Change | None:
+            # A number that the store gave out again is not the one that was seen.
+            again = bool(missed.changes) and missed.revision <= self._index.revision
             self._absorb(missed)
-            if expected is not None and expected != self._index.revision:
+            if expected is not None and (again or expected != self._index.revision):
                 raise RevisionConflictError(expected, self._index.revision)
             planned.append(plan())
-            return planned[0][0]
+            return planned[-1][0]
 
         revision = self._store.commit(self._index.revision, self._encoder.fingerprint, prepare)
-        change, changed = planned[0]
+        self._contact.reached()
+        change, changed = planned[-1]  # a store may have had to begin anew
         if change is not None:
             self._index.apply([change], revision)
         return Receipt(revision=revision, changed=changed)
@@ -122,30 +157,74 @@ class Committer:
         """Apply what other processes committed."""
         if self._is_foreign(feed):
             raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
+        self._require_contents(feed)
         self._index.apply(feed.changes, feed.revision)
 
-    def _follow(self) -> None:
-        if not self._store.changed():
-            return
-        feed = self._store.read(self._index.revision)
-        if self._is_foreign(feed):
-            if not self._mismatch_reported:
-                self._mismatch_reported = True
-                logger.error(
-                    "the store was re-encoded by %r; its changes no longer reach this router", feed.fingerprint
-                )
-            return
-        self._index.apply(feed.changes, feed.revision)
-        if self.on_followed is not None:
+    def _follow(self) -> float | None:
+        """Look whether others changed the store; say how long to wait for the next look if it cannot be reached."""
+        try:
+            changed = self._behind or self._store.changed()
+            if changed:
+                self._behind = True  # until it is in force: the store tells of a change once
+                feed = self._own(self._store.read(self._index.revision))
+                self._require_contents(feed)
+                self._index.apply(feed.changes, feed.revision)
+                self._behind = False
+        except (StorageError, EncoderError) as error:
+            return self._contact.failed(str(error))
+        self._contact.reached()
+        if changed and self.on_followed is not None:
             self.on_followed()
+        return None
+
+    def _require_contents(self, feed: Feed) -> None:
+        """Check that a store with routes was not replaced by an empty one, which is a loss and no change.
+
+        Raises:
+            StorageError: It was; the routes in memory stay.
+        """
+        if feed.revision == 0 < self._index.revision:
+            raise StorageError(
+                "the store was made anew and has nothing in it; this router keeps its routes until there are others: "
+                "bring the data of the store back, or open a new router with the routes"
+            )
+
+    def _own(self, feed: Feed) -> Feed:
+        """A feed with vectors of this router's encoder: those of another are made anew, and its heads left out."""
+        if not self._is_foreign(feed):
+            return feed
+        if not self._mismatch_reported:
+            self._mismatch_reported = True
+            logger.warning(
+                "the store has vectors of %r now; this router makes its own of what others change, and cannot change "
+                "the store itself",
+                feed.fingerprint,
+            )
+        changes: list[Change] = []
+        for change in feed.changes:
+            match change:
+                case PutRoutes(routes=routes):
+                    changes.append(replace(change, routes=tuple(self.encode_routes([each.route for each in routes]))))
+                case SetFits():
+                    changes.append(SetFits(()))
+                case _:
+                    changes.append(change)
+        return Feed(feed.revision, feed.fingerprint, tuple(changes))
 
     def _is_foreign(self, feed: Feed) -> bool:
         return feed.fingerprint not in (None, self._encoder.fingerprint)
 
     # --- loading -------------------------------------------------------------------------------
 
-    def _load(self, *, reencode: bool) -> None:
+    def _begin(self, *, reencode: bool) -> None:
         """Read everything. In the owner's thread, so that nothing is followed before it is known."""
+        try:
+            self._load(reencode=reencode)
+        except BaseException:
+            self._owner.close()  # at once: to look at a store that does not answer would take its time again
+            raise
+
+    def _load(self, *, reencode: bool) -> None:
         feed = self._store.read(0)
         if self._is_foreign(feed):
             if not reencode:
@@ -194,3 +273,12 @@ class Committer:
 
 def _stack(vectors: Mapping[str, Vectors], route: Route) -> Vectors:
     return np.stack([vectors[text] for text in route.utterances])
+
+
+def _follow_interval(store: Store, config: RouterConfig) -> float | None:
+    """Seconds between two looks at the store; None = never."""
+    if not store.shared or config.follow_interval_s == 0:
+        return None
+    if config.follow_interval_s is not None:
+        return config.follow_interval_s
+    return store.poll_interval_s if isinstance(store, RemoteStore) else FOLLOW_FILE_S

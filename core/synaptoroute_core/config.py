@@ -48,8 +48,9 @@ class RouterConfig(FrozenModel):
         cache_size: Texts whose vectors are kept, least recently used dropped first; 0 = none.
         max_text_chars: What lies beyond in a query is not read.
         drain_timeout_s: How long ``close()`` goes on answering what was accepted.
-        follow_interval_s: How often a router looks whether another process changed its store;
-            0 = never.
+        follow_interval_s: How often a router looks whether another process changed its store; 0 = never. None =
+            four times a second for a file, and as often as the store says for one on another machine, which tells
+            when there is something new.
         on_encoder_change: What to do when the store was made with another encoder: ``reencode`` its
             texts, or ``raise`` :class:`~synaptoroute_core.EncoderMismatchError`.
     """
@@ -68,5 +69,5 @@ class RouterConfig(FrozenModel):
     cache_size: Annotated[Count, Field(ge=0)] = 4096
     max_text_chars: Annotated[Count, Field(ge=1, le=MAX_TEXT_CHARS)] = MAX_TEXT_CHARS
     drain_timeout_s: Seconds = 10.0
-    follow_interval_s: Seconds = 0.25
+    follow_interval_s: Seconds | None = None
     on_encoder_change: Literal["reencode", "raise"] = "reencode"

@@ -15,6 +15,7 @@
     ├── EncoderError                         the model could not be loaded, or gave unusable vectors
     │   └── EncoderMismatchError             stored vectors come from another encoder
     └── StorageError                         the store could not be read or written
+        └── CommitUncertainError             the store broke off: a change may have been stored, or not
 
 Messages carry the value that was wrong and what to do about it.
 """
@@ -203,6 +204,10 @@ class EncoderMismatchError(EncoderError):
 
 class StorageError(SynaptoRouteError):
     """The store could not be read or written; what was being changed is as it was before."""
+
+
+class CommitUncertainError(StorageError):
+    """The connection to the store broke while a change was being committed: it may have been stored, or not."""
 
 
 def missing_extra(extra: str, error: ModuleNotFoundError) -> ImportError:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,20 @@ GROWTH = 1.5
 MAX_IDLE_ROWS = 1024
 """Rows that may lie idle however few are live."""
 NO_CENTRE = -1
+
+
+class Version(NamedTuple):
+    """Tells one state of an index from every other that it was or will be in.
+
+    Revisions alone do not: a store that lost its newest changes, as a backup has, gives their numbers out again.
+
+    Attributes:
+        revision: The store's number of the newest change.
+        edits: How often utterances were changed here, all anew included, since the index was made.
+    """
+
+    revision: int
+    edits: int
 
 
 @dataclass(slots=True)
@@ -69,11 +84,10 @@ class RouteIndex:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self.revision = 0
+        self.version = Version(0, 0)
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._fits: tuple[Fit, ...] = ()
-        self._edits = 0
         self._new_matrix(FIRST_CAPACITY)
         self._stale: set[str] = set()  # routes that changed since the last snapshot
         self._last: Snapshot | None = None  # the newest one compiled, perhaps out of date
@@ -103,9 +117,14 @@ class RouteIndex:
         return self._fits
 
     @property
+    def revision(self) -> int:
+        """The revision in force."""
+        return self.version.revision
+
+    @property
     def edits(self) -> int:
         """Counts changes of utterances; see :attr:`Snapshot.edits`."""
-        return self._edits
+        return self.version.edits
 
     @property
     def utterance_count(self) -> int:
@@ -125,10 +144,18 @@ class RouteIndex:
             KeyError: There is no such route.
         """
         with self._lock:
-            entry = self._entries[name]
-            texts = tuple(self._texts[row] for row in entry.rows.values())
-            metadata = deepcopy(entry.settings.metadata)
-            return entry.settings.model_copy(update={"utterances": texts, "metadata": metadata})
+            return self._route(name)
+
+    def content(self) -> tuple[Version, list[Route], tuple[Fit, ...]]:
+        """All that there is at one version: the routes, in the order in which they were added, and the fits."""
+        with self._lock:
+            return self.version, [self._route(name) for name in self._entries], self._fits
+
+    def _route(self, name: str) -> Route:
+        entry = self._entries[name]
+        texts = tuple(self._texts[row] for row in entry.rows.values())
+        metadata = deepcopy(entry.settings.metadata)
+        return entry.settings.model_copy(update={"utterances": texts, "metadata": metadata})
 
     def keys_of(self, name: str) -> frozenset[str]:
         """Keys of the route's utterances (see ``utterance_key``); empty if there is no such route."""
@@ -148,16 +175,17 @@ class RouteIndex:
     def apply(self, changes: Iterable[Change], revision: int) -> None:
         """Put stored changes in force, all at once; the next snapshot shows them."""
         with self._lock:
+            edits = self.version.edits
             for change in changes:
+                edits += moves_utterances(change)
                 self._apply(change)
             if self._idle > max(MAX_IDLE_ROWS, self._used // 2):
                 self._leave_idle_rows()
-            self.revision = revision
+            self.version = Version(revision, edits)
             self._current = None
 
     def _apply(self, change: Change) -> None:
         if moves_utterances(change):
-            self._edits += 1
             self._fits = tuple(replace(fit, fresh=False) for fit in self._fits)
         if isinstance(change, SetThresholds | SetFits):
             self._set_thresholds(change.thresholds)
@@ -276,7 +304,7 @@ class RouteIndex:
         rule = rule_of(self._fits)
         if rule.head is not None and not rule.head.covers(compiled.names, self.dim):
             rule = FittedRule()  # a store that others wrote to may hold anything
-        return replace(compiled, rule=rule, edits=self._edits)
+        return replace(compiled, rule=rule, edits=self.version.edits)
 
     def _rebuild(self) -> Snapshot:
         """A snapshot from all routes: when routes came or went, or rows moved."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
@@ -22,14 +23,17 @@ class OwnerThread:
 
     Args:
         name: The thread's name.
-        idle: Called when no job came for ``interval_s``; its errors are logged.
-        interval_s: Seconds between two calls of ``idle`` at the least; None = never.
+        idle: Called every ``interval_s``, whatever jobs there are, and when nudged; its errors are logged. It returns
+            for how many seconds it need not be called again; None = ``interval_s``.
+        interval_s: Seconds between two calls of ``idle``; None = only when nudged.
     """
 
-    def __init__(self, name: str, *, idle: Callable[[], object], interval_s: float | None) -> None:
+    def __init__(self, name: str, *, idle: Callable[[], float | None], interval_s: float | None) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._idle = idle
         self._interval_s = interval_s
+        self._due = self._after(interval_s)
+        self._nudged = False
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -55,6 +59,12 @@ class OwnerThread:
             self._jobs.put(perform)
         return future.result()
 
+    def nudge(self) -> None:
+        """Have ``idle`` called soon; once for many nudges that come before it is."""
+        if not self._nudged and not self._closed:
+            self._nudged = True
+            self._jobs.put(self._look)
+
     def require_open(self) -> None:
         """Check that it was not closed.
 
@@ -72,16 +82,34 @@ class OwnerThread:
         if self._thread is not threading.current_thread():
             self._thread.join()
 
+    def _look(self) -> None:
+        self._nudged = False  # before it looks: what happens from now on is worth another look
+        try:
+            wait_s = self._idle()
+        except Exception:
+            wait_s = None
+            logger.exception("looking at the store again failed; it is tried again")
+        self._due = self._after(self._interval_s if wait_s is None else wait_s)
+
+    @staticmethod
+    def _after(wait_s: float | None) -> float | None:
+        return None if wait_s is None else time.monotonic() + wait_s
+
     def _work(self) -> None:
         while True:
+            left_s = self._left_s()
             try:
-                job = self._jobs.get(timeout=self._interval_s)
+                job = self._jobs.get(timeout=left_s)
             except queue.Empty:
-                try:
-                    self._idle()
-                except Exception:
-                    logger.exception("looking at the store again failed; it is tried again")
+                self._look()
                 continue
             if job is None:
                 return
             job()
+            # Jobs that come one after another, and fail one after another, must not keep it from looking.
+            if left_s == 0.0 and not self._closed:
+                self._look()
+
+    def _left_s(self) -> float | None:
+        """Seconds until it is time to look; None = it never is."""
+        return None if self._due is None else max(0.0, self._due - time.monotonic())

@@ -16,6 +16,7 @@ from synaptoroute_core.changes import Vectors
 from synaptoroute_core.changing import Changing, require_routes
 from synaptoroute_core.closing import Closing
 from synaptoroute_core.config import RouterConfig
+from synaptoroute_core.contact import SyncStatus
 from synaptoroute_core.editing import RouteEditor
 from synaptoroute_core.encoders import Encoder, resolve_encoder
 from synaptoroute_core.errors import ConfigurationError, RouteNotFoundError, shorten
@@ -50,7 +51,8 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
         routes: Added to what the store holds, or put in the place of routes of the same name.
         encoder: None = the bundled model; a string = a fastembed model name such as
             ``BAAI/bge-small-en-v1.5``; or an :class:`Encoder`.
-        store: Path of a SQLite file, ``:memory:``, or a :class:`Store`; what it holds is loaded.
+        store: Path of a SQLite file, ``:memory:``, a URL such as ``postgresql://user@host/database``, or a
+            :class:`Store`; what it holds is loaded.
         config: Settings.
 
     Raises:
@@ -147,6 +149,14 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
         """Counts since the router was opened, and what it holds now."""
         return self._service.stats()
 
+    def sync_status(self) -> SyncStatus:
+        """How close the router is to its store: what it has, how long ago it knew that this was all, what is wrong.
+
+        ``behind_s`` is at most a little more than the time between two looks (``RouterConfig.follow_interval_s``)
+        while all is well. A router whose store cannot be reached goes on with the routes that it has.
+        """
+        return self._editor.status()
+
     def observe_batches(self, hook: Callable[[BatchReport], None] | None) -> None:
         """Have a function called after each batch of queries, before those who wait for it get their answers.
 
@@ -178,7 +188,9 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
         arguments = {"encoder": self._encoder, "config": self._config}
         if not self._editor.shared:
             return _reopen, (type(self), {**arguments, "routes": tuple(self.routes.values())}, self._index.fits)
-        store = str(Path(self._store).absolute()) if isinstance(self._store, str | Path) else self._store
+        store = self._store
+        if isinstance(store, str | Path) and "://" not in str(store):
+            store = str(Path(store).absolute())
         return _reopen, (type(self), {**arguments, "store": store}, ())
 
     def __repr__(self) -> str:

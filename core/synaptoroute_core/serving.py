@@ -128,7 +128,7 @@ class QueryService:
 
     def recall(self, query: Query) -> Decision | None:
         """The decision that was made of the same query at the present revision, if remembered."""
-        return self.cache.decision(query.text, self._index.revision, query.options)
+        return self.cache.decision(query.text, self._index.version, query.options)
 
     def run(self, query: Query) -> Decision:
         """Decide on a query and wait for it; errors as of :meth:`MicroBatcher.run`."""
@@ -296,7 +296,7 @@ class QueryService:
                 found = add_logits(found, head, query.text, row)
             decision = decide(snapshot, found, policy_of(self.policy, query.options), names)
             if query.vector is None:  # a caller's vector is believed for this caller alone
-                self.cache.remember(query.text, row, query.options, decision)
+                self.cache.remember(query.text, row, query.options, decision, snapshot.edits)
             yield decision
 
     def _vectors(self, queries: Sequence[Query]) -> tuple[dict[str, Vectors | EncoderError], int, float]:

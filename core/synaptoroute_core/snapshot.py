@@ -87,4 +87,5 @@ def merge(stored: Snapshot, names: Collection[str], extra: Snapshot) -> Snapshot
         centres=utterances + np.arange(len(places)),
         nearest_weights=np.array([source.nearest_weights[position] for _, source, position in places], np.float32),
         rule=rule,
+        edits=stored.edits,
     )

@@ -62,7 +62,7 @@ def clean_threshold(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, NUMBERS) or not -1.0 <= value <= 1.0:
         raise ConfigurationError(f"{shorten(value)} cannot be a threshold: use a number from -1 to 1, or None")
-    return float(value)
+    return float(value) + 0.0  # not -0.0, which stores do not keep
 
 
 def unique_utterances(texts: object) -> tuple[str, ...]:

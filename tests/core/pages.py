@@ -33,6 +33,7 @@ from synaptoroute_core import (
     RouterStats,
     Savings,
     Suggestion,
+    SyncStatus,
     evaluate_decisions,
 )
 
@@ -187,6 +188,7 @@ def samples(text):
         Route("refund", [text], description=text, metadata={"owner": text, text: [text]}),
         RouteQuality(route=text, support=3, answered=2, precision=None, recall=0.5, f1=None),
         RouterConfig(),
+        SyncStatus(revision=7, shared=True, behind_s=0.25, failing=None, digest="0123456789abcdef"),
         RouterStats(
             routes=1,
             utterances=12_000,

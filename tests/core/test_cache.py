@@ -25,7 +25,7 @@ def test_a_decision_is_given_out_for_the_same_text_revision_and_choice():
     cache = TextCache(10)
     made = decision(7)
     cache.remember("hello", vector(1), ANY, made)
-    assert cache.decision("hello", 7, ANY) is made
+    assert cache.decision("hello", (7, 0), ANY) is made
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_a_decision_is_not_given_out_where_anything_differs(text, revision, allo
     """An answer from before a change, or of another choice, would be a wrong one."""
     cache = TextCache(10)
     cache.remember("hello", vector(1), frozenset({"refund"}), decision(7))
-    assert cache.decision(text, revision, allowed) is None
+    assert cache.decision(text, (revision, 0), allowed) is None
 
 
 def test_a_vector_outlives_changes_of_the_routes():
     cache = TextCache(10)
     cache.remember("hello", vector(1), ANY, decision(7))
-    assert cache.decision("hello", 8, ANY) is None
+    assert cache.decision("hello", (8, 0), ANY) is None
     assert np.array_equal(cache.vector("hello"), vector(1))
 
 
@@ -58,8 +58,8 @@ def test_of_one_text_the_decision_made_last_is_kept():
     cache.remember("hello", vector(1), ANY, decision(7, "old"))
     cache.remember("hello", vector(1), ANY, decision(8, "new"))
     assert len(cache) == 1
-    assert cache.decision("hello", 7, ANY) is None
-    assert cache.decision("hello", 8, ANY).route == "new"
+    assert cache.decision("hello", (7, 0), ANY) is None
+    assert cache.decision("hello", (8, 0), ANY).route == "new"
 
 
 def test_the_text_not_asked_for_longest_goes_first():
@@ -67,7 +67,7 @@ def test_the_text_not_asked_for_longest_goes_first():
     for number, text in enumerate(["a", "b", "c"]):
         cache.remember(text, vector(number), ANY, decision(1))
     cache.vector("a")
-    cache.decision("b", 1, ANY)
+    cache.decision("b", (1, 0), ANY)
     cache.remember("d", vector(3), ANY, decision(1))
     assert cache.vector("c") is None
     assert all(cache.vector(text) is not None for text in "abd")
@@ -93,16 +93,16 @@ def test_a_cache_of_size_nought_remembers_nothing():
     cache.remember("hello", vector(1), ANY, decision(1))
     assert len(cache) == 0
     assert cache.vector("hello") is None
-    assert cache.decision("hello", 1, ANY) is None
+    assert cache.decision("hello", (1, 0), ANY) is None
 
 
 def test_only_decisions_that_were_given_out_are_counted():
     cache = TextCache(10)
-    cache.decision("hello", 1, ANY)
+    cache.decision("hello", (1, 0), ANY)
     cache.remember("hello", vector(1), ANY, decision(1))
     cache.vector("hello")
-    cache.decision("hello", 1, ANY)
-    cache.decision("hello", 2, ANY)
+    cache.decision("hello", (1, 0), ANY)
+    cache.decision("hello", (2, 0), ANY)
     assert cache.recalled == 1
 
 
@@ -134,3 +134,10 @@ def test_threads_never_get_what_belongs_to_another_text():
     assert not wrong
     assert cache.recalled == sum(given), "no count is lost between threads"
     assert len(cache) == 20
+
+
+def test_a_revision_whose_number_was_given_out_again_is_another_one():
+    cache = TextCache(10)
+    cache.remember("hello", vector(1), ANY, decision(7, "before the backup"), 3)
+    assert cache.decision("hello", (7, 3), ANY).route == "before the backup"
+    assert cache.decision("hello", (7, 4), ANY) is None

@@ -10,7 +10,7 @@ from synaptoroute_core import ConfigurationError, RouterConfig, SynaptoRouteErro
 
 NUMBERS = set(RouterConfig.model_fields) - {"on_encoder_change", "auto_refit"}
 WHOLE = {"max_candidates", "max_pending", "max_batch_size", "workers", "cache_size", "max_text_chars"}
-MAY_BE_NONE = {"workers", "timeout_s", "max_queue_s"}
+MAY_BE_NONE = {"workers", "timeout_s", "max_queue_s", "follow_interval_s"}
 SECONDS = {"timeout_s", "drain_timeout_s", "follow_interval_s", "max_queue_s"}
 
 

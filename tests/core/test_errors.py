@@ -10,6 +10,7 @@ import pytest
 import synaptoroute_core
 from synaptoroute_core import (
     Candidate,
+    CommitUncertainError,
     ConfigurationError,
     Decision,
     EncoderError,
@@ -49,6 +50,7 @@ EXAMPLES = [
     EncoderError("something"),
     EncoderMismatchError("bge/1", "minilm/2"),
     StorageError("something"),
+    CommitUncertainError("something"),
 ]
 ALL_ERRORS = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 BUILTINS = {

@@ -10,9 +10,8 @@ from contextlib import closing
 
 import pytest
 from fitted import ENCODER, EXAMPLES, MANY, NEW, QUERIES, ROUTES, answers, newest_head, open_router, scorers
-from gates import PATIENCE_S
 
-from synaptoroute_core import AdaptiveRouter, HashingEncoder, RouterConfig, StorageError
+from synaptoroute_core import AdaptiveRouter, StorageError
 
 
 @pytest.fixture(scope="module")
@@ -41,40 +40,10 @@ def execute(path, *statements) -> None:
 # --- restarts -------------------------------------------------------------------------------------
 
 
-def test_a_reopened_router_decides_alike_to_the_bit(path):
-    with open_router() as before:
-        before.fit(EXAMPLES, out_of_scope_share=0.3, seed=2)
-        before.calibrate(MANY, max_error=0.2)
-        for _ in range(2):
-            with open_router((), store=path) as again:
-                assert answers(again) == answers(before)
-                assert newest_head(again) == newest_head(before)
-                for kept, written in zip(again.fits, before.fits, strict=True):
-                    assert (kept.kind, kept.threshold, kept.fresh) == (written.kind, written.threshold, written.fresh)
-                    assert dict(kept.replaced) == dict(written.replaced)
-                    assert kept.details == json.loads(json.dumps(written.details))
-
-
 def test_the_same_routes_given_anew_leave_the_head_in_force(path):
     """As programs do that open their store with the routes of a file each time."""
     with open_router(ROUTES, store=path) as again:
         assert scorers(again) == {"head"}
-
-
-def test_what_was_fitted_can_be_taken_back_after_a_restart(path):
-    with open_router((), store=path) as again, open_router() as plain:
-        again.undo_fit()
-        assert {decision.threshold for decision in again.route_batch(QUERIES)} == {again.config.min_confidence}
-        again.undo_fit()
-        assert answers(again) == answers(plain)
-    with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("SELECT count(*) FROM heads").fetchone() == (0,)
-
-
-def test_a_head_is_kept_once_however_many_fits_share_it(path):
-    with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("SELECT count(*) FROM heads").fetchone() == (1,)
-        assert raw.execute("SELECT count(head) FROM fits").fetchone() == (2,)
 
 
 def test_a_real_router_decides_alike_after_a_restart(fitted_file, bundled, support_examples):
@@ -96,12 +65,6 @@ def test_a_router_in_memory_carries_its_fit_when_it_is_pickled():
             twin.undo_fit()
             assert scorers(twin) == {"similarity"}
         assert scorers(router) == {"head"}
-
-
-def test_a_router_with_a_file_finds_its_fit_there_when_it_is_unpickled(path):
-    with open_router((), store=path) as router, pickle.loads(pickle.dumps(router)) as twin:
-        assert answers(twin) == answers(router)
-        assert scorers(twin) == {"head"}
 
 
 WITHOUT = """
@@ -160,16 +123,6 @@ def test_a_file_without_fits_is_brought_up_to_date_and_can_be_fitted(tmp_path):
         with_head = answers(router)
     with open_router((), store=path) as again:
         assert answers(again) == with_head
-
-
-def test_another_encoder_leaves_the_head_behind_and_has_it_made_again(path, soon):
-    config = RouterConfig(auto_refit=False)
-    with AdaptiveRouter(encoder=HashingEncoder(dim=48), store=path, config=config) as router:
-        assert scorers(router) == {"similarity"}
-        assert [fit.fresh for fit in router.fits] == [False, False]
-    with AdaptiveRouter(encoder=HashingEncoder(dim=48), store=path) as router:
-        assert router.wait_for_refit(PATIENCE_S)
-        assert scorers(router) == {"head"}
 
 
 # --- damage ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ PUBLIC = {name: getattr(synaptoroute_core, name) for name in synaptoroute_core._
 CLASSES = {name: value for name, value in PUBLIC.items() if inspect.isclass(value)}
 ALIASES = {"Change", "Example"}
 """Names for types made of others, which carry no docstring."""
-WITHOUT_TWIN = {"from_file", "export", "stats", "observe_batches", "vectors"}
+WITHOUT_TWIN = {"from_file", "export", "stats", "observe_batches", "sync_status", "vectors"}
 """Making a router, writing a file, reading counts and asking for reports: none of them waits for other queries."""
 
 

@@ -1,28 +1,59 @@
 """Where routes are kept. The store is the truth; memory follows it."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from synaptoroute_core.errors import ConfigurationError, shorten
-from synaptoroute_core.storage.base import Store
+from synaptoroute_core.storage.base import RemoteStore, Store
 from synaptoroute_core.storage.sqlite import MEMORY, SqliteStore
 
-__all__ = ["MEMORY", "SqliteStore", "Store", "open_store"]
+__all__ = ["MEMORY", "RemoteStore", "SqliteStore", "Store", "open_store"]
 
 
 def open_store(store: Store | str | Path) -> Store:
     """The store that an argument stands for.
 
     Args:
-        store: A store; or the path of a SQLite file, made if it is not there; or ``:memory:``.
+        store: A store; or the path of a SQLite file, made if it is not there; or ``:memory:``; or the URL of a
+            PostgreSQL or Redis database. ``?namespace=name`` in a URL says which of several sets of routes there it is.
 
     Raises:
         ConfigurationError: The argument is none of these.
         StorageError: The file cannot be opened.
     """
     if isinstance(store, str | Path):
-        if "://" in str(store):
-            raise ConfigurationError(f"no store for the URL {shorten(str(store))}: pass the path of a SQLite file")
-        return SqliteStore(store)
+        return _open_url(str(store)) if "://" in str(store) else SqliteStore(store)
     if not isinstance(store, Store):
         raise ConfigurationError(f"{shorten(store)} is no store: pass the path of a SQLite file or ':memory:'")
     return store
+
+
+def _open_url(url: str) -> Store:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Not even as the cause: its message may quote the password.
+        raise ConfigurationError("this is no URL of a store: use redis://user@host:6379/0, for example") from None
+    query = parse_qs(parts.query, keep_blank_values=True)
+    namespace = query.pop("namespace", ["synaptoroute"])[-1]
+    kept = "&".join(pair for pair in parts.query.split("&") if pair and not pair.startswith("namespace="))
+    bare = url.partition("?")[0] + (f"?{kept}" if kept else "")
+    if "@" in parts.path and parts.scheme != "unix":
+        raise ConfigurationError(
+            "this is no URL of a store: use one such as redis://user:password@host:6379/0, "
+            "and write %2F for '/' in a password"
+        )
+    if parts.scheme in ("postgresql", "postgres"):
+        from synaptoroute_core.storage.postgres import PostgresStore
+
+        return PostgresStore(bare, namespace=namespace)
+    if parts.scheme in ("redis", "rediss", "unix"):
+        from synaptoroute_core.storage.redis import RedisStore
+
+        return RedisStore(bare, namespace=namespace)
+    raise ConfigurationError(
+        f"no store for URLs that begin with {shorten(parts.scheme)}: use postgresql:// or redis://, "
+        "or the path of a SQLite file"
+    )

@@ -41,8 +41,9 @@ class Store(Protocol):
         Args:
             since: The revision that the caller knows.
             fingerprint: The encoder of the change's vectors.
-            prepare: Called with what the caller has missed; returns the change, or None for
-                nothing to do. If it raises, nothing is written.
+            prepare: Called with what the caller has missed, which it takes over unless it raises
+                ``EncoderMismatchError``; returns the change, or None for nothing to do. If it raises,
+                nothing is written. Called again where another has come between meanwhile.
 
         Returns:
             The new revision; the newest one if there was nothing to do.
@@ -59,4 +60,22 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+        ...
+
+
+@runtime_checkable
+class RemoteStore(Store, Protocol):
+    """A store on another machine: looking at it takes a round trip, and it can tell when it is worth it.
+
+    Attributes:
+        poll_interval_s: How often to look whether another router has changed it, whatever it tells.
+    """
+
+    @property
+    def poll_interval_s(self) -> float:
+        """See above."""
+        ...
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Call ``wake``, from any thread, when another router may have changed something: a hint, no more."""
         ...

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from synaptoroute_core.errors import StorageError
-from synaptoroute_core.fits import Fit, digest_of, head_from_bytes, head_to_bytes
+from synaptoroute_core.fits import Fit, digest_of, head_to_bytes
 from synaptoroute_core.head import Head
+from synaptoroute_core.storage.shelf import HeadShelf
 
 
 class FitTables:
@@ -16,13 +18,13 @@ class FitTables:
 
     Args:
         connection: The store's connection.
-        path: The database, for messages.
+        place: What the database is called in messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, place: str) -> None:
         self._connection = connection
-        self._path = path
-        self._heads: dict[str, Head] = {}
+        self._place = place
+        self._shelf = HeadShelf(place, "delete all rows of the table fits")
 
     def write(self, fits: tuple[Fit, ...]) -> None:
         """Put fits in the place of those that are there."""
@@ -62,34 +64,24 @@ class FitTables:
         rows = self._connection.execute(
             "SELECT kind, threshold, head, fresh, replaced, details FROM fits ORDER BY position"
         ).fetchall()
-        self._heads = {row[2]: self._read_head(row[2]) for row in rows if row[2] is not None}
+        heads = self._shelf.read({row[2] for row in rows if row[2] is not None}, self._load_head)
         try:
-            return tuple(self._decode(row) for row in rows)
+            return tuple(_decode(row, heads) for row in rows)
         except (ValueError, TypeError) as error:
-            raise StorageError(f"a fit in the database {self._path} is damaged: {error}") from error
+            raise StorageError(f"a fit in {self._place} is damaged: {error}") from error
 
-    def _read_head(self, digest: str) -> Head:
-        if digest in self._heads:
-            return self._heads[digest]
+    def _load_head(self, digest: str) -> bytes | None:
         row = self._connection.execute("SELECT CAST(content AS BLOB) FROM heads WHERE digest = ?", (digest,)).fetchone()
-        content = b"" if row is None else row[0]
-        try:
-            if digest_of(content) != digest:
-                raise ValueError("its content is not what its digest says")
-            return head_from_bytes(content)
-        except ValueError as error:
-            raise StorageError(
-                f"a fitted head in the database {self._path} is damaged: {error}; "
-                "delete all rows of the table fits, open it again and fit again"
-            ) from error
+        return None if row is None else bytes(row[0])
 
-    def _decode(self, row: tuple[Any, ...]) -> Fit:
-        kind, threshold, head, fresh, replaced, details = row
-        return Fit(
-            kind=kind,
-            threshold=threshold,
-            head=None if head is None else self._heads[head],
-            fresh=bool(fresh),
-            replaced=json.loads(replaced),
-            details=json.loads(details),
-        )
+
+def _decode(row: tuple[Any, ...], heads: Mapping[str, Head]) -> Fit:
+    kind, threshold, head, fresh, replaced, details = row
+    return Fit(
+        kind=kind,
+        threshold=threshold,
+        head=None if head is None else heads[head],
+        fresh=bool(fresh),
+        replaced=json.loads(replaced),
+        details=json.loads(details),
+    )

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from synaptoroute_core.changes import (
-    AddUtterances,
-    Change,
-    DropRoutes,
-    DropUtterances,
-    EncodedRoute,
-    Feed,
-    PutRoutes,
-    SetFits,
-    SetThresholds,
-    Vectors,
-    moves_utterances,
-)
-from synaptoroute_core.errors import EncoderMismatchError, StorageError
+from synaptoroute_core.changes import Change, EncodedRoute, Feed, Vectors
+from synaptoroute_core.errors import StorageError
+from synaptoroute_core.fits import Fit
 from synaptoroute_core.sqlite_files import BUSY_TIMEOUT_S, make_private, set_up
 from synaptoroute_core.storage.fitting import FitTables
+from synaptoroute_core.storage.logged import LoggedStore, Mark, State, describe, pack
 from synaptoroute_core.storage.migrations import migrate, require_known
-from synaptoroute_core.types import Route
 
 MEMORY = ":memory:"
-LOG_LENGTH = 10_000
-"""Revisions kept in the log; who knows an older one gets everything anew."""
-RESET, DROP = "reset", "drop"
-VECTOR = np.dtype("<f4")
-UNIT_TOLERANCE = 1e-3
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -44,7 +26,7 @@ PRAGMAS = (
 )
 
 
-class SqliteStore:
+class SqliteStore(LoggedStore):
     """A store in one SQLite file, or in memory. Several processes may have the same file open.
 
     The file must lie on a local disk: write-ahead logging does not work over a network.
@@ -58,6 +40,7 @@ class SqliteStore:
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
+        super().__init__(f"the database {self._path}")
         self.shared = self._path != MEMORY
         self._seen_version = -1
         if self.shared:
@@ -73,7 +56,9 @@ class SqliteStore:
             except BaseException:
                 self._connection.close()
                 raise
-        self._fits = FitTables(self._connection, self._path)
+        self._file = Path(self._path).absolute()
+        self._identity = _identify(self._file) if self.shared else None
+        self._fit_tables = FitTables(self._connection, self.place)
 
     def _prepare(self) -> None:
         for pragma in PRAGMAS:
@@ -92,25 +77,30 @@ class SqliteStore:
     def read(self, since: int) -> Feed:
         """What leads from a revision to the newest; see :meth:`Store.read`."""
         with self._transaction("DEFERRED", "read"):
-            feed = self._feed(since)
+            feed = self._feed(self._known(since, self._holds))
+            mark = self._mark(feed.revision)
             version = self._read_data_version()
         self._seen_version = version
+        self._seen = mark
         return feed
 
     def commit(self, since: int, fingerprint: str, prepare: Callable[[Feed], Change | None]) -> int:
         """Write one change as one transaction; see :meth:`Store.commit`."""
         with self._transaction("IMMEDIATE", "write"):
-            feed = self._feed(since)
-            change = prepare(feed)
-            if change is None:
-                return feed.revision
-            self._set_encoder(feed.fingerprint, fingerprint, change)
-            self._write(change)
-            self._log(feed.revision + 1, change)
-            return feed.revision + 1
+            feed = self._feed(self._known(since, self._holds))
+            mark = self._mark(feed.revision)
+            change = self._ask(prepare, feed, mark)
+            if change is not None:
+                self._require_encoder(feed.fingerprint, fingerprint, change)
+                self._write(change, fingerprint)
+                self._append_to_log(feed.revision + 1, change)
+                mark = self._mark(feed.revision + 1)
+        self._seen = mark
+        return mark.revision
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last successful read or commit."""
+        self._require_same_file()
         return self._read_data_version() != self._seen_version
 
     def close(self) -> None:
@@ -119,8 +109,14 @@ class SqliteStore:
 
     # --- transactions --------------------------------------------------------------------------
 
+    def _require_same_file(self) -> None:
+        """Check that others who open the path get this file: what is written to one that is gone is lost."""
+        if self.shared and _identify(self._file, otherwise=self._identity) != self._identity:
+            raise StorageError(f"{self.place} was moved, removed or replaced while it was open: open a new router")
+
     @contextmanager
     def _transaction(self, mode: str, verb: str) -> Iterator[None]:
+        self._require_same_file()
         with self._translated(verb):
             # IMMEDIATE takes the write lock at once. A transaction that reads first and asks for it
             # later fails when another has written in between, whatever the busy timeout.
@@ -138,58 +134,38 @@ class SqliteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise StorageError(f"cannot {verb} the database {self._path}: {error}") from error
+            raise StorageError(f"cannot {verb} {self.place}: {error}") from error
 
     def _read_data_version(self) -> int:
         with self._translated("read"):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
+    # --- history -------------------------------------------------------------------------------
+
+    def _mark(self, revision: int) -> Mark:
+        """A revision; its moment tells it from others of its number."""
+        row = self._connection.execute(
+            "SELECT committed_at, kind, routes FROM changes WHERE revision = ?", (revision,)
+        ).fetchone()
+        return Mark("", revision, None if row is None else " ".join(map(str, row)))
+
+    def _holds(self, mark: Mark) -> bool:
+        return self._mark(mark.revision) == mark
+
     # --- reading -------------------------------------------------------------------------------
 
-    def _feed(self, since: int) -> Feed:
-        row = self._connection.execute("SELECT min(revision), max(revision) FROM changes").fetchone()
-        oldest, newest = (int(row[0]), int(row[1])) if row[0] is not None else (1, 0)
+    def _state(self) -> State:
+        oldest, newest = self._connection.execute("SELECT min(revision), max(revision) FROM changes").fetchone()
         encoder = self._connection.execute("SELECT fingerprint, dim FROM encoder").fetchone()
-        if newest == since:
-            return Feed(newest, encoder[0] if encoder else None, ())
-        if encoder is None:
-            return Feed(newest, None, self._nothing())
-        in_log = oldest - 1 <= since < newest and since > 0
-        touched = self._touched(since) if in_log else None
-        if touched is None:
-            everything = PutRoutes(self._encoded_routes(None, int(encoder[1])), reset=True)
-            return Feed(newest, encoder[0], (everything, SetFits(self._fits.read())))
-        names, dropped = touched
-        routes = self._encoded_routes(names, int(encoder[1]))
-        # One that was dropped and is there again is dropped too, so that it moves to the end here as well.
-        gone = dropped | (names - {encoded.route.name for encoded in routes})
-        changes = DropRoutes(tuple(sorted(gone))), PutRoutes(routes), SetFits(self._fits.read())
-        return Feed(newest, encoder[0], changes)
+        return State(oldest or 1, newest or 0, *(encoder or (None, None)))
 
-    def _nothing(self) -> tuple[Change, ...]:
-        """What leads to an empty store, which is all that a store without an encoder can be."""
-        if self._connection.execute("SELECT count(*) FROM routes").fetchone()[0]:
-            raise StorageError(f"the database {self._path} is damaged: it has routes and no encoder")
-        return (PutRoutes((), reset=True),)
+    def _log(self, since: int) -> Iterable[tuple[str, str]]:
+        return self._connection.execute("SELECT kind, routes FROM changes WHERE revision > ?", (since,))
 
-    def _touched(self, since: int) -> tuple[set[str], set[str]] | None:
-        """Names of the routes changed and of those dropped after a revision; None if all may be changed."""
-        touched: set[str] = set()
-        dropped: set[str] = set()
-        rows = self._connection.execute("SELECT kind, routes FROM changes WHERE revision > ?", (since,))
-        for kind, routes in rows:
-            if kind == RESET:
-                return None
-            try:
-                names = json.loads(routes)
-            except ValueError as error:
-                raise StorageError(f"the log of the database {self._path} is damaged: {error}") from error
-            touched.update(names)
-            if kind == DROP:
-                dropped.update(names)
-        return touched, dropped
+    def _has_routes(self) -> bool:
+        return bool(self._connection.execute("SELECT count(*) FROM routes").fetchone()[0])
 
-    def _encoded_routes(self, names: set[str] | None, dim: int) -> tuple[EncodedRoute, ...]:
+    def _routes(self, names: Collection[str] | None, dim: int) -> tuple[EncodedRoute, ...]:
         wanted = None if names is None else json.dumps(sorted(names))
         routes = self._connection.execute(
             "SELECT id, name, description, threshold, metadata FROM routes "
@@ -205,81 +181,22 @@ class SqliteStore:
         by_route: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in routes}
         for route_id, text, vector in utterances:
             if route_id not in by_route:
-                raise StorageError(f"the database {self._path} is damaged: an utterance belongs to no route")
+                raise StorageError(f"{self.place} is damaged: an utterance belongs to no route")
             by_route[route_id].append((text, vector))
-        return tuple(self._decode(row, by_route[row[0]], dim) for row in routes)
+        return tuple(
+            self._decode(row[1:], [text for text, _ in own], [vector for _, vector in own], dim)
+            for row, own in ((row, by_route[row[0]]) for row in routes)
+        )
 
-    def _decode(self, row: tuple[Any, ...], utterances: list[tuple[str, bytes]], dim: int) -> EncodedRoute:
-        _, name, description, threshold, metadata = row
-        try:
-            if any(len(vector) != dim * VECTOR.itemsize for _, vector in utterances):
-                raise ValueError(f"a vector is not {dim} numbers long")
-            joined = np.frombuffer(b"".join(vector for _, vector in utterances), VECTOR)
-            vectors = joined.reshape(len(utterances), dim).astype(np.float32)
-            with np.errstate(over="ignore"):
-                lengths = np.linalg.norm(vectors, axis=1)
-            if not (np.abs(lengths - 1.0) <= UNIT_TOLERANCE).all():
-                raise ValueError("a vector is not of length 1")
-            route = Route(
-                name,
-                [text for text, _ in utterances],
-                description=description,
-                threshold=threshold,
-                metadata=json.loads(metadata),
-            )
-            if len(route.utterances) != len(utterances):
-                raise ValueError("two utterances are the same")
-        except (ValueError, TypeError) as error:
-            raise StorageError(f"the route {name!r} in the database {self._path} is damaged: {error}") from error
-        return EncodedRoute(route, vectors)
+    def _fits(self) -> tuple[Fit, ...]:
+        return self._fit_tables.read()
 
     # --- writing -------------------------------------------------------------------------------
 
-    def _set_encoder(self, stored: str | None, fingerprint: str, change: Change) -> None:
-        """Put the change's encoder on record, if it may be changed."""
-        resets = isinstance(change, PutRoutes) and change.reset
-        if stored not in (None, fingerprint) and not resets:
-            raise EncoderMismatchError(str(stored), fingerprint)
-        if not isinstance(change, PutRoutes):
-            return
-        empty = resets or not self._connection.execute("SELECT count(*) FROM routes").fetchone()[0]
-        if empty:
-            self._connection.execute("DELETE FROM encoder")
-        if change.routes:
-            dim = change.routes[0].vectors.shape[1]
-            self._connection.execute("INSERT OR IGNORE INTO encoder VALUES (1, ?, ?)", (fingerprint, dim))
-
-    def _write(self, change: Change) -> None:
-        match change:
-            case SetThresholds(thresholds=thresholds):
-                self._set_thresholds(thresholds)
-            case SetFits(fits=fits, thresholds=thresholds):
-                self._fits.write(fits)
-                self._set_thresholds(thresholds)
-            case _:
-                if moves_utterances(change):
-                    self._fits.age()
-                self._write_utterances(change)
-
-    def _write_utterances(self, change: PutRoutes | DropRoutes | AddUtterances | DropUtterances) -> None:
-        match change:
-            case PutRoutes(routes=routes, reset=reset):
-                if reset:
-                    self._connection.execute("DELETE FROM routes")
-                for encoded in routes:
-                    self._put(encoded)
-            case DropRoutes(names=names):
-                self._connection.executemany("DELETE FROM routes WHERE name = ?", [(name,) for name in names])
-            case AddUtterances(name=name, texts=texts, vectors=vectors):
-                self._insert_utterances(name, texts, vectors)
-            case DropUtterances(name=name, texts=texts):
-                self._connection.executemany(
-                    "DELETE FROM utterances WHERE text = ?2 AND route_id = (SELECT id FROM routes WHERE name = ?1)",
-                    [(name, text) for text in texts],
-                )
-
-    def _set_thresholds(self, thresholds: Mapping[str, float | None]) -> None:
-        self._connection.executemany("UPDATE routes SET threshold = ?2 WHERE name = ?1", list(thresholds.items()))
+    def _set_encoder(self, fingerprint: str | None, dim: int | None) -> None:
+        self._connection.execute("DELETE FROM encoder")
+        if fingerprint is not None:
+            self._connection.execute("INSERT INTO encoder VALUES (1, ?, ?)", (fingerprint, dim))
 
     def _put(self, encoded: EncodedRoute) -> None:
         route = encoded.route
@@ -291,33 +208,48 @@ class SqliteStore:
         self._connection.execute(
             "DELETE FROM utterances WHERE route_id = (SELECT id FROM routes WHERE name = ?)", (route.name,)
         )
-        self._insert_utterances(route.name, route.utterances, encoded.vectors)
+        self._add_utterances(route.name, route.utterances, encoded.vectors)
 
-    def _insert_utterances(self, name: str, texts: Iterable[str], vectors: Vectors) -> None:
+    def _drop(self, names: Sequence[str]) -> None:
+        self._connection.executemany("DELETE FROM routes WHERE name = ?", [(name,) for name in names])
+
+    def _drop_all(self) -> None:
+        self._connection.execute("DELETE FROM routes")
+
+    def _add_utterances(self, name: str, texts: Sequence[str], vectors: Vectors) -> None:
         self._connection.executemany(
             "INSERT INTO utterances (route_id, text, vector) VALUES ((SELECT id FROM routes WHERE name = ?), ?, ?)",
-            [(name, text, vector.astype(VECTOR).tobytes()) for text, vector in zip(texts, vectors, strict=True)],
+            [(name, text, pack(vector)) for text, vector in zip(texts, vectors, strict=True)],
         )
 
-    def _log(self, revision: int, change: Change) -> None:
-        kind, names = _describe(change)
+    def _drop_utterances(self, name: str, texts: Sequence[str]) -> None:
+        self._connection.executemany(
+            "DELETE FROM utterances WHERE text = ?2 AND route_id = (SELECT id FROM routes WHERE name = ?1)",
+            [(name, text) for text in texts],
+        )
+
+    def _set_thresholds(self, thresholds: Mapping[str, float | None]) -> None:
+        self._connection.executemany("UPDATE routes SET threshold = ?2 WHERE name = ?1", list(thresholds.items()))
+
+    def _set_fits(self, fits: tuple[Fit, ...]) -> None:
+        self._fit_tables.write(fits)
+
+    def _age_fits(self) -> None:
+        self._fit_tables.age()
+
+    def _append_to_log(self, revision: int, change: Change) -> None:
         self._connection.execute(
-            "INSERT INTO changes (revision, kind, routes) VALUES (?, ?, ?)", (revision, kind, json.dumps(names))
+            "INSERT INTO changes (revision, kind, routes) VALUES (?, ?, ?)", (revision, *describe(change))
         )
-        self._connection.execute("DELETE FROM changes WHERE revision <= ?", (revision - LOG_LENGTH,))
+        self._connection.execute("DELETE FROM changes WHERE revision <= ?", (revision - self.log_length,))
 
 
-def _describe(change: Change) -> tuple[str, list[str]]:
-    match change:
-        case PutRoutes(routes=routes, reset=reset):
-            return (RESET if reset else "put"), [encoded.route.name for encoded in routes]
-        case DropRoutes(names=names):
-            return DROP, list(names)
-        case AddUtterances(name=name):
-            return "add_utterances", [name]
-        case DropUtterances(name=name):
-            return "drop_utterances", [name]
-        case SetThresholds(thresholds=thresholds):
-            return "set_thresholds", list(thresholds)
-        case SetFits(thresholds=thresholds):
-            return "fit", list(thresholds)
+def _identify(path: Path, otherwise: tuple[int, int] | None = None) -> tuple[int, int] | None:
+    """Which file a path leads to; None = there is none, ``otherwise`` if that cannot be found out."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return otherwise
+    return found.st_dev, found.st_ino

@@ -1,19 +1,25 @@
-"""Two routers on one file do random things and are compared with a dictionary and a naive score.
+"""Two routers on one store do random things and are compared with a dictionary and a naive score.
 
 At every step each router shows one of the versions that were ever acknowledged, whole; after looking
-at the file it shows the newest.
+at the store it shows the newest.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from places import Place
+from watching import look
 
 from synaptoroute_core import (
     AdaptiveRouter,
@@ -39,8 +45,6 @@ PHASES = [phase for phase in Phase if phase is not Phase.explain]
 
 NAMES = ("refund", "delivery", "account", "other")
 WORDS = ("where", "is", "my", "order", "money", "back", "Back", "parcel", "sign", "in", "please")
-TRAP = "CREATE TEMP TRIGGER trap AFTER INSERT ON changes BEGIN SELECT RAISE(ABORT, 'struck'); END"
-"""Makes the writes of one connection fail at their last statement."""
 
 Who = st.sampled_from([0, 1])
 Name = st.sampled_from(NAMES)
@@ -110,14 +114,14 @@ def check_decision(decision: Decision, routes: dict[str, Route], query: str) -> 
     assert (decision.reason, decision.route) == (reason, best if reason == "matched" else None)
 
 
-def has_routes(machine: "TwoRoutersOnOneFile") -> bool:
+def has_routes(machine: "TwoRoutersOnOneStore") -> bool:
     return bool(machine.newest)
 
 
-class TwoRoutersOnOneFile(RuleBasedStateMachine):
-    def __init__(self) -> None:
+class TwoRoutersOnOneStore(RuleBasedStateMachine):
+    def __init__(self, place: Place) -> None:
         super().__init__()
-        self.folder = tempfile.mkdtemp()
+        self.place = place
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(index_module, "MAX_IDLE_ROWS", 2)  # rows are moved and the matrix grows now and then
         self.patch.setattr(index_module, "FIRST_CAPACITY", 4)
@@ -135,16 +139,10 @@ class TwoRoutersOnOneFile(RuleBasedStateMachine):
         for router in self.routers:
             router.close()
         self.patch.undo()
-        shutil.rmtree(self.folder)
+        self.place.remove()
 
     def open(self) -> AdaptiveRouter:
-        return AdaptiveRouter(encoder=self.encoder, store=Path(self.folder) / "routes.db", config=CONFIG)
-
-    def look(self, who: int) -> AdaptiveRouter:
-        """The router after it has looked at what the other changed, as it does from time to time."""
-        editor = self.routers[who]._editor
-        editor._owner.run(editor._follow)
-        return self.routers[who]
+        return AdaptiveRouter(encoder=self.encoder, store=self.place.argument, config=CONFIG)
 
     @property
     def newest(self) -> dict[str, Route]:
@@ -212,11 +210,8 @@ class TwoRoutersOnOneFile(RuleBasedStateMachine):
 
     @rule(who=Who, name=Name, texts=Texts)
     def fail_to_write(self, who: int, name: str, texts: list[str]) -> None:
-        editor = self.routers[who]._editor
-        editor._owner.run(lambda: editor._store._connection.execute(TRAP))
-        with pytest.raises(StorageError, match="struck"):
+        with self.place.strike(), pytest.raises(StorageError, match=self.place.struck):
             self.routers[who].add_route(Route(name, [*texts, "never stored"]), overwrite=True)
-        editor._owner.run(lambda: editor._store._connection.execute("DROP TRIGGER trap"))
         assert self.routers[who].revision == len(self.versions) - 1  # it saw what the other had done
 
     @rule(who=Who, name=Name)
@@ -243,7 +238,7 @@ class TwoRoutersOnOneFile(RuleBasedStateMachine):
         if allowed is not None:
             allowed = [name for name in allowed if name in routes]
             routes = {name: routes[name] for name in allowed}
-        decision = self.look(who).route(query, allowed=allowed)
+        decision = look(self.routers[who]).route(query, allowed=allowed)
         assert decision.revision == len(self.versions) - 1
         check_decision(decision, routes, query)
 
@@ -265,7 +260,7 @@ class TwoRoutersOnOneFile(RuleBasedStateMachine):
         with AdaptiveRouter(self.newest.values(), encoder=HashingEncoder(dim=16), config=CONFIG) as fresh:
             expected = [decision.candidates for decision in fresh.route_batch(queries)]
         for who in (0, 1):
-            assert [decision.candidates for decision in self.look(who).route_batch(queries)] == expected
+            assert [decision.candidates for decision in look(self.routers[who]).route_batch(queries)] == expected
 
     @invariant()
     def each_shows_a_version_that_was_acknowledged(self) -> None:
@@ -273,5 +268,8 @@ class TwoRoutersOnOneFile(RuleBasedStateMachine):
             assert dict(router.routes) == self.versions[router.revision]
 
 
-TestTwoRoutersOnOneFile = pytest.mark.timeout(600)(TwoRoutersOnOneFile.TestCase)  # a failure takes long to simplify
-TestTwoRoutersOnOneFile.settings = settings(max_examples=120, stateful_step_count=40, deadline=None, phases=PHASES)
+@pytest.mark.timeout(600)  # a failure takes long to simplify
+def test_two_routers_on_one_store_are_a_dictionary_and_a_naive_score(new_place, place) -> None:
+    examples = round(120 * place.effort)
+    limits = settings(max_examples=examples, stateful_step_count=40, deadline=None, phases=PHASES)
+    run_state_machine_as_test(lambda: TwoRoutersOnOneStore(new_place()), settings=limits)

@@ -1,0 +1,189 @@
+"""The statements of the store in PostgreSQL: each within the transaction of the cursor that is in hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, LiteralString
+
+from synaptoroute_core.changes import Change, EncodedRoute, Vectors
+from synaptoroute_core.errors import StorageError, shorten
+from synaptoroute_core.fits import Fit
+from synaptoroute_core.storage.logged import LoggedStore, Mark, State, describe, pack
+from synaptoroute_core.storage.postgres_driver import psycopg, sql
+from synaptoroute_core.storage.postgres_layout import LAYOUT
+from synaptoroute_core.storage.shelf import FitDocuments
+
+
+class PostgresTables(LoggedStore):
+    """Reads and writes the tables of one schema.
+
+    Args:
+        namespace: The schema's name.
+        place: What the store is called in messages.
+    """
+
+    def __init__(self, namespace: str, place: str) -> None:
+        super().__init__(place)
+        self._namespace = namespace
+        self._cursor: psycopg.Cursor[tuple[Any, ...]]
+        self._documents = FitDocuments(place, f"set fits to '[]' in the table {namespace}.state")
+
+    # --- statements ----------------------------------------------------------------------------
+
+    def _execute(self, statement: LiteralString, values: Sequence[Any] = ()) -> None:
+        self._cursor.execute(self._named(statement), values)
+
+    def _execute_many(self, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
+        self._cursor.executemany(self._named(statement), rows)
+
+    def _one(self, statement: LiteralString) -> tuple[Any, ...]:
+        self._execute(statement)
+        row = self._cursor.fetchone()
+        if row is None:
+            raise StorageError(f"{self.place} is damaged: its table state has no row")
+        return row
+
+    def _named(self, statement: LiteralString) -> sql.Composed:
+        """The statement with the names of the tables in it."""
+        return sql.SQL(statement).format(**{name: sql.Identifier(self._namespace, name) for name in LAYOUT})
+
+    # --- history -------------------------------------------------------------------------------
+
+    def _mark(self, *, lock: bool = False) -> Mark:
+        """The newest revision; with the lock that all who write take, if that is wished."""
+        row = self._one(
+            "SELECT epoch, revision FROM {state} FOR UPDATE" if lock else "SELECT epoch, revision FROM {state}"
+        )
+        return Mark(row[0], row[1], self._token(row[1]))
+
+    def _token(self, revision: int) -> str | None:
+        self._execute("SELECT token FROM {changes} WHERE revision = %s", (revision,))
+        row = self._cursor.fetchone()
+        return None if row is None else str(row[0])
+
+    def _holds(self, mark: Mark) -> bool:
+        return self._one("SELECT epoch FROM {state}")[0] == mark.epoch and self._token(mark.revision) == mark.token
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _state(self) -> State:
+        revision, fingerprint, dim, oldest = self._one(
+            "SELECT revision, fingerprint, dim, (SELECT min(revision) FROM {changes}) FROM {state}"
+        )
+        return State(oldest or revision + 1, revision, fingerprint, dim)
+
+    def _log(self, since: int) -> Iterable[tuple[str, str]]:
+        self._execute("SELECT kind, routes FROM {changes} WHERE revision > %s ORDER BY revision", (since,))
+        return [(kind, routes) for kind, routes in self._cursor.fetchall()]
+
+    def _has_routes(self) -> bool:
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM {routes})")[0])
+
+    def _routes(self, names: Collection[str] | None, dim: int) -> tuple[EncodedRoute, ...]:
+        wanted = None if names is None else sorted(names)
+        self._execute(
+            "SELECT id, name, description, threshold, metadata FROM {routes} "
+            "WHERE %s::text[] IS NULL OR name = ANY (%s::text[]) ORDER BY id",
+            (wanted, wanted),
+        )
+        rows = self._cursor.fetchall()
+        self._execute(
+            "SELECT route_id, text, vector FROM {utterances} WHERE route_id = ANY (%s) ORDER BY id",
+            ([row[0] for row in rows],),
+        )
+        own: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in rows}
+        for route_id, text, vector in self._cursor.fetchall():
+            own[route_id].append((_read_text(text, self.place), bytes(vector)))
+        return tuple(
+            self._decode(
+                (row[1], _read_text(row[2], self.place), row[3], row[4]),
+                [text for text, _ in own[row[0]]],
+                [vector for _, vector in own[row[0]]],
+                dim,
+            )
+            for row in rows
+        )
+
+    def _fits(self) -> tuple[Fit, ...]:
+        return self._documents.decode(self._one("SELECT fits FROM {state}")[0], self._load_head)
+
+    def _load_head(self, digest: str) -> bytes | None:
+        self._execute("SELECT content FROM {heads} WHERE digest = %s", (digest,))
+        row = self._cursor.fetchone()
+        return None if row is None else bytes(row[0])
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def _set_encoder(self, fingerprint: str | None, dim: int | None) -> None:
+        self._execute("UPDATE {state} SET fingerprint = %s, dim = %s", (fingerprint, dim))
+
+    def _put(self, encoded: EncodedRoute) -> None:
+        route = encoded.route
+        self._execute(
+            "INSERT INTO {routes} (name, description, threshold, metadata) VALUES (%s, %s, %s, %s) ON CONFLICT (name) "
+            "DO UPDATE SET description = excluded.description, threshold = excluded.threshold, "
+            "metadata = excluded.metadata",
+            (route.name, _text(route.description), route.threshold, json.dumps(route.metadata)),
+        )
+        self._execute(
+            "DELETE FROM {utterances} WHERE route_id = (SELECT id FROM {routes} WHERE name = %s)", (route.name,)
+        )
+        self._add_utterances(route.name, route.utterances, encoded.vectors)
+
+    def _drop(self, names: Sequence[str]) -> None:
+        self._execute("DELETE FROM {routes} WHERE name = ANY (%s)", (list(names),))
+
+    def _drop_all(self) -> None:
+        self._execute("DELETE FROM {routes}")
+
+    def _add_utterances(self, name: str, texts: Sequence[str], vectors: Vectors) -> None:
+        self._execute_many(
+            "INSERT INTO {utterances} (route_id, text, vector) "
+            "VALUES ((SELECT id FROM {routes} WHERE name = %s), %s, %s)",
+            [(name, _text(text), pack(vector)) for text, vector in zip(texts, vectors, strict=True)],
+        )
+
+    def _drop_utterances(self, name: str, texts: Sequence[str]) -> None:
+        self._execute(
+            "DELETE FROM {utterances} WHERE text = ANY (%s) AND route_id = (SELECT id FROM {routes} WHERE name = %s)",
+            ([_text(text) for text in texts], name),
+        )
+
+    def _set_thresholds(self, thresholds: Mapping[str, float | None]) -> None:
+        self._execute_many(
+            "UPDATE {routes} SET threshold = %s WHERE name = %s",
+            [(threshold, name) for name, threshold in thresholds.items()],
+        )
+
+    def _set_fits(self, fits: tuple[Fit, ...]) -> None:
+        document, heads = self._documents.encode(fits)
+        self._execute_many("INSERT INTO {heads} VALUES (%s, %s) ON CONFLICT DO NOTHING", list(heads.items()))
+        self._execute("UPDATE {state} SET fits = %s", (document,))
+        self._execute("DELETE FROM {heads} WHERE NOT digest = ANY (%s)", (list(heads),))
+
+    def _age_fits(self) -> None:
+        aged = self._documents.aged(self._one("SELECT fits FROM {state}")[0])
+        self._execute("UPDATE {state} SET fits = %s", (aged,))
+
+    def _append_to_log(self, revision: int, change: Change, token: str) -> None:
+        kind, names = describe(change)
+        self._execute(
+            "INSERT INTO {changes} (revision, kind, routes, token) VALUES (%s, %s, %s, %s)",
+            (revision, kind, names, token),
+        )
+        self._execute("UPDATE {state} SET revision = %s", (revision,))
+        self._execute("DELETE FROM {changes} WHERE revision <= %s", (revision - self.log_length,))
+
+
+def _text(text: str) -> str:
+    """A text as a JSON string: PostgreSQL's own cannot hold the character 0."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _read_text(stored: str, place: str) -> str:
+    try:
+        text = json.loads(stored)
+    except ValueError as error:
+        raise StorageError(f"{place} is damaged: {shorten(stored)} is no text") from error
+    return str(text)
