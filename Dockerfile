@@ -18,7 +18,7 @@ COPY core core
 COPY synaptoroute_integrations synaptoroute_integrations
 # --no-index: fails if requirements.txt lacks anything, in the place of fetching it without a hash.
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --no-index "$(echo /dist/*.whl)[server,fit]"
+    && pip --python /opt/venv/bin/python install --no-cache-dir --no-index "$(echo /dist/*.whl)[server,fit,postgres,redis]"
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="SynaptoRoute" \

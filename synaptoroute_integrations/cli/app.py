@@ -46,14 +46,19 @@ class Commands(TyperGroup):
             _discard_output()
             raise typer.Exit(NOT_READ) from None
         except Exception as error:
-            from synaptoroute_core import SynaptoRouteError
-
-            if not isinstance(error, SynaptoRouteError):
+            if not _is_explained(error):
                 raise
             from synaptoroute_integrations.cli.output import show_error
 
             show_error(str(error))
             raise typer.Exit(exit_code_of(error)) from None
+
+
+def _is_explained(error: Exception) -> bool:
+    """Whether its message is all that there is to say: it is the engine's, or says how to install an extra."""
+    from synaptoroute_core import SynaptoRouteError
+
+    return isinstance(error, SynaptoRouteError) or (isinstance(error, ImportError) and "pip install" in str(error))
 
 
 def _discard_output() -> None:

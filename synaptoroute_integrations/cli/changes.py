@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouteExistsError, load_routes
+from synaptoroute_integrations.addresses import masked
 from synaptoroute_integrations.cli.learned import advise
 from synaptoroute_integrations.cli.output import counted
 from synaptoroute_integrations.cli.sources import (
     Source,
+    has_database,
     open_without_model,
     read_store,
-    require_file_name,
+    require_store,
     stored_routes,
 )
 
@@ -61,9 +63,9 @@ def put(
         ConfigurationError: There is nothing to add, or the name or the threshold is not valid.
         InvalidTextError: An utterance is not usable.
     """
-    db = require_file_name(source.db)
+    db = require_store(source.db)
     route = None
-    if texts or overwrite or not Path(db).exists():  # before a file is made for a route that cannot be
+    if texts or overwrite or not has_database(db):  # before a file is made for a route that cannot be
         route = Route(name, texts, description=description or "", threshold=threshold)
     with source.open_store() as router:
         before = router.routes.get(name)
@@ -128,20 +130,20 @@ def import_file(source: Source, file: Path, *, overwrite: bool) -> Done:
     Raises:
         ConfigurationError: The file is not a route file, or a route is there already and differs.
     """
-    db = require_file_name(source.db)
+    db = require_store(source.db)
     routes = load_routes(file)
     if not routes:
         raise ConfigurationError(f"{file}: there are no routes in it")
-    stored = stored_routes(db) if Path(db).exists() else {}
+    stored = stored_routes(db) if has_database(db) else {}
     differing = [route.name for route in routes if stored.get(route.name, route) != route]
     if differing and not overwrite:
         raise ConfigurationError(
-            f"{db} has {counted(len(differing), 'route')} of {file} already, and not the same: "
+            f"{masked(db)} has {counted(len(differing), 'route')} of {file} already, and not the same: "
             f"{', '.join(differing)}; pass --overwrite to replace what is there"
         )
     new = [route for route in routes if stored.get(route.name) != route]
     if not new:
-        sentence = f"nothing to do: {counted(len(routes), 'route')} of {file} are in {db} already"
+        sentence = f"nothing to do: {counted(len(routes), 'route')} of {file} are in {masked(db)} already"
         return Done("unchanged", (), 0, read_store(db).revision, sentence)
     with source.open_store(new) as router:
         utterances = sum(len(route.utterances) for route in new)

@@ -10,7 +10,15 @@ import typer
 NO_VALUE = ""
 """Metavar of a flag: Typer may say ``<bool>`` otherwise, as if a value had to follow."""
 
-Db: TypeAlias = Annotated[str | None, typer.Option("--db", metavar="FILE", help="SQLite file that keeps the routes.")]
+Db: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        "--store",
+        metavar="FILE|URL",
+        help="What keeps the routes: a SQLite file, or postgresql://... or redis://..., which machines can share.",
+    ),
+]
 Routes: TypeAlias = Annotated[
     Path | None,
     typer.Option("--routes", metavar="FILE", help="Route file, YAML or JSON; with --db, on top of it for this call."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synaptoroute_integrations.cli.app import FAILED, app
-from synaptoroute_integrations.cli.options import EncoderName, Json, MinMargin, Threshold
+from synaptoroute_integrations.cli.options import Db, EncoderName, Json, MinMargin, Threshold
 
 if TYPE_CHECKING:
     from synaptoroute_integrations.server import ServerSettings
@@ -21,9 +21,7 @@ logger = logging.getLogger(__name__)
 @app.command()
 def serve(
     *,
-    db: Annotated[
-        str | None, typer.Option("--db", metavar="FILE", help="SQLite file that keeps the routes; made if need be.")
-    ] = None,
+    db: Db = None,
     routes: Annotated[
         Path | None, typer.Option("--routes", metavar="FILE", help="Route file to serve from memory, without --db.")
     ] = None,
@@ -66,7 +64,7 @@ def serve(
         min_margin=min_margin,
     )
     if settings.db is None and settings.routes is None:
-        raise ConfigurationError("no routes to serve: name a store with --db FILE, or a route file with --routes FILE")
+        raise ConfigurationError("no routes to serve: name a store with --db, or a route file with --routes FILE")
     run(settings, partial(_announce, settings))
 
 
@@ -88,7 +86,7 @@ def _announce(settings: ServerSettings, url: str, routes: int, utterances: int) 
     held = f"{counted(routes, 'route')}, {counted(utterances, 'utterance')}"
     notes = []
     if settings.db is None:
-        notes.append("changes are kept in memory only; with --db FILE they outlive the service")
+        notes.append("changes are kept in memory only; with --db they outlive the service")
     if not settings.has_keys:
         notes.append("there are no keys: only this machine is answered")
     if settings.log_format == "json":

@@ -25,10 +25,10 @@ from synaptoroute_core import (
 )
 from synaptoroute_core.changes import EncodedRoute, PutRoutes, SetFits, Vectors
 from synaptoroute_core.fits import Fit, rule_of
+from synaptoroute_core.storage import MEMORY, open_store
+from synaptoroute_integrations.addresses import is_url, masked
 from synaptoroute_integrations.cli.learned import advise
 from synaptoroute_integrations.cli.output import show_note
-
-MEMORY = ":memory:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Source:
     """What the options of a command say of routes, encoder and settings.
 
     Attributes:
-        db: SQLite file.
+        db: SQLite file, or URL of a store that machines share.
         routes: Route file.
         encoder: Name of a fastembed model; None = the bundled model.
         threshold: The router's threshold; None = the default.
@@ -76,12 +76,12 @@ class Source:
         return self._open(routes, self._encoder(), MEMORY)
 
     def open_store(self, routes: Iterable[Route] = ()) -> AdaptiveRouter:
-        """A router to change the store with, whose file is made if it is not there.
+        """A router to change the store with, which is made if it is not there.
 
         Args:
             routes: Put into the store at once, in the place of those of the same name.
         """
-        return self._open(routes, self._encoder(), require_file_name(self.db))
+        return self._open(routes, self._encoder(), require_store(self.db))
 
     def open_existing(self) -> AdaptiveRouter:
         """A router to change the store with, which must be there.
@@ -89,7 +89,7 @@ class Source:
         Raises:
             ConfigurationError: It is not.
         """
-        return self._open((), self._encoder(), require_database(require_file_name(self.db)))
+        return self._open((), self._encoder(), require_database(require_store(self.db)))
 
     def _notes(self, fits: Sequence[Fit]) -> list[str]:
         """What fits have to do with the options."""
@@ -113,21 +113,21 @@ class Source:
             return AdaptiveRouter(routes, encoder=encoder, store=store, config=RouterConfig(**settings))
         except EncoderMismatchError as error:
             raise ConfigurationError(
-                f"{self.db} was encoded by {error.stored}, this command uses {error.current}: name the first one's "
-                "model with --encoder, or pass --reencode to encode the store anew"
+                f"{masked(str(self.db))} was encoded by {error.stored}, this command uses {error.current}: name the "
+                "first one's model with --encoder, or pass --reencode to encode the store anew"
             ) from error
 
 
 def open_without_model(db: str | None) -> AdaptiveRouter:
     """A router to take things out of a store with; it needs no model, whichever encoded the store."""
-    file = require_file_name(db)
+    store = require_store(db)
     config = RouterConfig(on_encoder_change="raise", auto_refit=False)
-    return AdaptiveRouter(encoder=_NoModel(read_store(file)), store=file, config=config)
+    return AdaptiveRouter(encoder=_NoModel(read_store(store)), store=store, config=config)
 
 
 def read_store(db: str) -> Feed:
     """All that a store holds."""
-    with closing(SqliteStore(require_database(db))) as store:
+    with closing(open_store(require_database(db))) as store:
         return store.read(0)
 
 
@@ -161,7 +161,7 @@ def require_source(db: str | None, routes: Path | None, *, or_else: str = "") ->
     """Check that one of the two is named.
 
     Args:
-        db: SQLite file.
+        db: SQLite file, or URL.
         routes: Route file.
         or_else: What else the command could take.
 
@@ -169,31 +169,36 @@ def require_source(db: str | None, routes: Path | None, *, or_else: str = "") ->
         ConfigurationError: Neither is.
     """
     if db is None and routes is None:
-        sources = ["a store with --db FILE", "a route file with --routes FILE", *filter(None, [or_else])]
+        sources = ["a store with --db FILE|URL", "a route file with --routes FILE", *filter(None, [or_else])]
         raise ConfigurationError(f"no routes to work with: name {', or '.join(sources)}")
 
 
+def has_database(db: str) -> bool:
+    """Whether the file is there; what a URL leads to is made when it is opened."""
+    return is_url(db) or Path(db).exists()
+
+
 def require_database(db: str) -> str:
-    """``db`` if the file is there: asking must not make an empty one.
+    """``db`` if the file is there, or if it is a URL: asking must not make an empty file.
 
     Raises:
         ConfigurationError: It is not.
     """
-    if not Path(db).exists():
+    if not has_database(db):
         raise ConfigurationError(f"there is no database {db}; make it with: synaptoroute add NAME UTTERANCE --db {db}")
     return db
 
 
-def require_file_name(db: str | None) -> str:
-    """``db`` if it names a file that outlives the command.
+def require_store(db: str | None) -> str:
+    """``db`` if it names a store that outlives the command.
 
     Raises:
         ConfigurationError: It does not.
     """
     if db is None:
-        raise ConfigurationError("which store? Name it with --db FILE")
+        raise ConfigurationError("which store? Name it with --db FILE|URL")
     if db == MEMORY:
-        raise ConfigurationError(f"{MEMORY} is gone when the command ends: name a file with --db FILE")
+        raise ConfigurationError(f"{MEMORY} is gone when the command ends: name a store with --db FILE|URL")
     return db
 
 

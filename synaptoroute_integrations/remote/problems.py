@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from synaptoroute_core import (
+    CommitUncertainError,
     ConfigurationError,
     EncoderError,
     InvalidTextError,
@@ -177,6 +178,7 @@ def _overloaded(problem: Mapping[str, Any], detail: str, answer: Answer) -> Rout
 
 
 TOLD: Mapping[str, type[SynaptoRouteError]] = {
+    "commit-uncertain": CommitUncertainError,
     "encoder-error": EncoderError,
     "invalid-text": InvalidTextError,
     "storage-error": StorageError,

@@ -1,6 +1,6 @@
 """The HTTP service: the router for agents in any language, and for routers that many programs share.
 
-``synaptoroute serve --db routes.sqlite`` starts it, and so does
+``synaptoroute serve --db routes.sqlite`` (or a URL) starts it, and so does
 ``uvicorn 'synaptoroute_integrations.server:create_app' --factory`` with ``SYNAPTOROUTE_DB`` set.
 Needs the extra ``server``.
 """

@@ -9,7 +9,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from synaptoroute_core import BatchReport, RouterStats
+from synaptoroute_core import BatchReport, RouterStats, SyncStatus
 from synaptoroute_core.types import Reason
 from synaptoroute_integrations.server.processes import is_alive
 from synaptoroute_integrations.server.settings import metrics_folder
@@ -17,6 +17,8 @@ from synaptoroute_integrations.server.settings import metrics_folder
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 NO_ROUTE = ""
+DIGEST_DIGITS = 12
+"""Of the digest, in hexadecimal: 48 bits, which a floating-point number holds exactly."""
 
 
 class Metrics:
@@ -55,6 +57,13 @@ class Metrics:
         self._revision = gauge("revision", "Revision of the routes; of several processes, the oldest.", "livemin")
         self._routes = gauge("routes", "Routes.", "livemax")
         self._utterances = gauge("utterances", "Utterances.", "livemax")
+        self._behind_seconds = gauge(
+            "store_behind_seconds", "Time since all that is in the store was known to be here.", "livemax"
+        )
+        self._failing = gauge("store_failing", "1 if the store cannot be followed, else 0.", "livemax")
+        self._digest = gauge(
+            "routes_digest", "A number that is the same wherever routes, thresholds and fits are.", "livemax"
+        )
 
     @classmethod
     def for_process(cls) -> Metrics:
@@ -86,7 +95,7 @@ class Metrics:
         if report.encoded:
             self._encode_seconds.observe(report.encode_s)
 
-    def refresh(self, stats: RouterStats, in_flight: int) -> None:
+    def refresh(self, stats: RouterStats, sync: SyncStatus, in_flight: int) -> None:
         """Take over what the engine counts itself."""
         with self._lock:
             self._take_over(self._cache_hits, "cache_hits", stats.cache_hits)
@@ -96,6 +105,9 @@ class Metrics:
         self._revision.set(stats.revision)
         self._routes.set(stats.routes)
         self._utterances.set(stats.utterances)
+        self._behind_seconds.set(sync.behind_s)
+        self._failing.set(sync.failing is not None)
+        self._digest.set(int(sync.digest[:DIGEST_DIGITS], 16))
 
     def _take_over(self, counter: Counter, name: str, count: int) -> None:
         more = count - self._taken_over[name]

@@ -12,8 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from synaptoroute_core import (
+    CommitUncertainError,
     ConfigurationError,
     EncoderError,
+    EncoderMismatchError,
     InvalidTextError,
     RevisionConflictError,
     RouteExistsError,
@@ -47,7 +49,9 @@ TITLES = {
     "rate-limited": "Too many requests",
     "internal": "The service failed",
     "encoder-error": "The model failed",
+    "encoder-mismatch": "The store has another model's vectors",
     "storage-error": "The store failed",
+    "commit-uncertain": "The change may have been made",
     "draining": "The service is stopping",
     "timeout": "There was no decision in time",
 }
@@ -178,6 +182,20 @@ def _exists(error: RouteExistsError) -> ProblemError:
     return ProblemError(409, "route-exists", detail, name=error.name)
 
 
+def _uncertain(_: CommitUncertainError) -> ProblemError:
+    # No Retry-After: many a client repeats a 503 with it by itself.
+    detail = "the store broke off: the change may have been made, or not; read the routes before you repeat it"
+    return ProblemError(503, "commit-uncertain", detail)
+
+
+def _mismatch(_: EncoderMismatchError) -> ProblemError:
+    detail = (
+        "nothing was changed: the store was encoded anew by a service with another model, and this one cannot change "
+        "it any more; ask that one"
+    )
+    return retry_later(503, "encoder-mismatch", detail, 1.0)
+
+
 KINDS: tuple[tuple[type[Exception], Callable[[Any], ProblemError]], ...] = (
     (InvalidTextError, lambda error: ProblemError(422, "invalid-text", str(error))),
     (
@@ -190,7 +208,9 @@ KINDS: tuple[tuple[type[Exception], Callable[[Any], ProblemError]], ...] = (
     (RouterOverloadedError, _overloaded),
     (RouterTimeoutError, lambda error: ProblemError(504, "timeout", str(error))),
     (RouterClosedError, lambda _: draining()),
+    (CommitUncertainError, _uncertain),
     (StorageError, lambda _: retry_later(503, "storage-error", "the store failed; nothing was changed", 1.0)),
+    (EncoderMismatchError, _mismatch),
     (EncoderError, lambda _: ProblemError(500, "encoder-error", "the model could not encode a text")),
 )
 """What the engine's errors are to a client; the first that fits counts."""

@@ -27,6 +27,7 @@ Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 RouteName: TypeAlias = Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$", examples=["refund"])]
 Allowed: TypeAlias = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=MAX_ALLOWED)]
+Condition: TypeAlias = Literal["starting", "ready", "stale", "draining"]
 Threshold: TypeAlias = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Utterances: TypeAlias = Annotated[
     list[Text], Field(min_length=1, max_length=MAX_UTTERANCES, examples=[["I want my money back"]])
@@ -223,7 +224,7 @@ class Jobs(BaseModel):
 class Health(BaseModel):
     """Whether the process lives, or can answer."""
 
-    status: Literal["alive", "starting", "ready", "draining"]
+    status: Literal["alive"] | Condition
     revision: int | None = None
 
 
@@ -243,15 +244,24 @@ class Rule(BaseModel):
     min_confidence: float
 
 
+class Sync(BaseModel):
+    """How close this process is to its store."""
+
+    behind_s: float = Field(description="Seconds since it last knew that it had all that is there; 0 in memory.")
+    failing: str | None = Field(description="Why it cannot know; null = it can.")
+    digest: str = Field(description="Of revision, routes, thresholds and fits: services with equal ones decide alike.")
+
+
 class Stats(BaseModel):
     """Counts of this process, and what it holds."""
 
     version: str
     pid: int
-    state: Literal["starting", "ready", "draining"]
+    state: Condition
     uptime_s: float
     in_flight: int
     router: RouterStats
+    store: Sync
     encoder: EncoderInfo
     config: Rule
     scope: Scope = Field(description="What the asker may do.")

@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from starlette.concurrency import run_in_threadpool
+
 from synaptoroute_core import AdaptiveRouter, Choices, Decision, FastEmbedEncoder, RouterConfig, load_routes
 from synaptoroute_integrations.server.auth import KeyRing
 from synaptoroute_integrations.server.jobs import JobDesk
 from synaptoroute_integrations.server.metrics import Metrics
 from synaptoroute_integrations.server.pulse import Pulse
 from synaptoroute_integrations.server.rates import RateLimiter
-from synaptoroute_integrations.server.schemas import Abstention, RouteBody
+from synaptoroute_integrations.server.schemas import Abstention, Condition, RouteBody
 from synaptoroute_integrations.server.settings import ServerSettings
 from synaptoroute_integrations.server.tracing import Tracing
 
@@ -90,6 +92,14 @@ class Service:
         if self._jobs is None:
             raise RuntimeError("the application's lifespan was not run: serve it with an ASGI server")
         return self._jobs
+
+    @property
+    def condition(self) -> Condition:
+        """The phase; or ``stale`` if it would be ready, but for too long has not known what is in its store."""
+        limit_s = self.settings.max_staleness_s
+        if self.phase != "ready" or limit_s is None or self.router.config.follow_interval_s == 0:
+            return self.phase
+        return "stale" if self.router.sync_status().behind_s > limit_s else "ready"
 
     @property
     def in_flight(self) -> int:
@@ -175,12 +185,13 @@ class Service:
 
     def refresh(self) -> None:
         """Bring the figures up to date."""
-        self.metrics.refresh(self.router.stats(), self.in_flight)
+        router = self.router
+        self.metrics.refresh(router.stats(), router.sync_status(), self.in_flight)
 
     async def _keep_fresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
-            self.refresh()
+            await run_in_threadpool(self.refresh)  # after a change, all routes are looked at for their digest
 
     def note(self, text: str, decision: Decision) -> None:
         """Count a decision, and remember an abstention."""

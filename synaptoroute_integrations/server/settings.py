@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, SecretStr, model_validator
 
 from synaptoroute_core import ConfigurationError
 from synaptoroute_core.config import Count, Number, Seconds
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.types import Score
+from synaptoroute_integrations.addresses import masked
 
 PREFIX = "SYNAPTOROUTE_"
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Where several processes keep their figures; the metrics library's own variable."""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+NONE = "none"
+"""What a number may be that need not be there; an empty variable leaves the default."""
 
 
 class ServerSettings(FrozenModel):
@@ -29,7 +32,8 @@ class ServerSettings(FrozenModel):
     ``SYNAPTOROUTE_DB``; lists are separated by commas.
 
     Attributes:
-        db: SQLite file that keeps the routes; it is made if it is not there. None = in memory.
+        db: SQLite file that keeps the routes, made if it is not there; or URL of a PostgreSQL or Redis database.
+            None = in memory.
         routes: Route file to serve from memory, in the place of ``db``: changes are gone when it ends.
         host: Address to listen on; a public one needs keys.
         port: Port to listen on; 0 = any that is free.
@@ -50,6 +54,7 @@ class ServerSettings(FrozenModel):
         rate_limit: Requests per second of each key; without keys, of each client address. None = no limit.
         rate_burst: Requests that a key may send at once before the limit holds; None = two seconds' worth.
         body_timeout_s: Longest time that the body of a request may take to arrive.
+        max_staleness_s: How long the store may be out of reach before ``/health/ready`` says ``stale``. None = never.
         drain_timeout_s: How long to go on answering what was accepted after a request to stop.
         cors_origins: Web origins whose pages may ask; ``*`` = all. None may by default.
         allowed_hosts: Host names to answer to; empty = all with keys, and this machine's without.
@@ -60,6 +65,8 @@ class ServerSettings(FrozenModel):
         log_queries: Whether abstentions are logged with their text.
         runtime_dir: Folder that the workers share for what is known of jobs; None = a temporary one.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # there are passwords in it
 
     db: str | None = None
     routes: str | None = None
@@ -82,6 +89,7 @@ class ServerSettings(FrozenModel):
     rate_limit: Annotated[Number, Field(gt=0)] | None = None
     rate_burst: Annotated[Count, Field(ge=1)] | None = None
     body_timeout_s: Annotated[Seconds, Field(gt=0)] = 10.0
+    max_staleness_s: Annotated[Seconds, Field(gt=0)] | None = 30.0
     drain_timeout_s: Seconds = 10.0
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -97,15 +105,20 @@ class ServerSettings(FrozenModel):
         if self.db is not None and self.routes is not None:
             raise ConfigurationError(
                 f"db and routes are both given; put the route file into the store first: "
-                f"synaptoroute add --from {self.routes} --db {self.db}"
+                f"synaptoroute add --from {self.routes} --db {masked(self.db)}"
             )
         if self.workers > 1 and self.db is None:
             raise ConfigurationError(
-                f"workers = {self.workers}, but there is no store that they could share: name a file with db"
+                f"workers = {self.workers}, but there is no store that they could share: name one with db"
             )
         if self.keys is not None and self.keys_file is not None:
             raise ConfigurationError("keys and keys_file are both given: name one of them")
         return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What is shown of it: no password."""
+        for name, value in super().__repr_args__():
+            yield name, masked(value) if name == "db" and value is not None else value
 
     @property
     def has_keys(self) -> bool:
@@ -186,14 +199,20 @@ def _parsed(variable: str, text: str, annotation: Any) -> object:
         return text.lower() in TRUE
     if str in kinds or SecretStr in kinds:
         return tuple(part.strip() for part in text.split(",") if part.strip()) if tuple in _origins(kinds) else text
+    if type(None) in kinds and text.lower() == NONE and {int, float} & kinds:
+        return None
     for kind in (int, float):
         if kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                wanted = "a whole number" if kind is int else "a number"
-                raise ConfigurationError(f"{variable} = {shorten(text)}: use {wanted}") from None
+            return _number(variable, text, kind)
     return text
+
+
+def _number(variable: str, text: str, kind: type[int | float]) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ConfigurationError(f"{variable} = {shorten(text)}: use {wanted}") from None
 
 
 def _origins(kinds: set[Any]) -> set[Any]:

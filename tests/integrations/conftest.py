@@ -1,5 +1,7 @@
 """No test of an adapter may reach the network."""
 
+import signal
+
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
@@ -10,3 +12,11 @@ def no_network():
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+@pytest.fixture
+def interruptible():
+    """What is started from here hears interrupts, even if a shell started the tests in the background, deaf to them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

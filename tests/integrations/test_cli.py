@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from synaptoroute_core import BundledEncoder, EncoderError, HashingEncoder, Route, SqliteStore, StorageError
@@ -113,6 +114,8 @@ MISTAKES = [
     (["fit", "--db", "nowhere.sqlite"], ["nowhere.sqlite"]),
     (["calibrate", "--db", "nowhere.sqlite", "--examples", "nowhere.csv"], ["nowhere.csv"]),
     (["undo-fit", "--db", "nowhere.sqlite"], ["nowhere.sqlite"]),
+    (["list", "--store", "nowhere.sqlite"], ["nowhere.sqlite"]),
+    (["list", "--store", "mysql://db/routes"], ["mysql", "postgresql://", "redis://"]),
 ]
 
 
@@ -124,6 +127,13 @@ def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2(arguments, name
     assert done.stderr.startswith("error: ")
     assert [name for name in named if name not in done.stderr] == []
     assert not list(tmp_path.glob("*.sqlite"))
+
+
+def test_every_command_takes_the_store_by_both_names():
+    commands = typer.main.get_command(app).commands.values()
+    named = [each.opts for command in commands for each in command.params if each.name == "db"]
+    assert len(named) > 8
+    assert all(names == ["--db", "--store"] for names in named)
 
 
 @pytest.mark.parametrize("arguments", [["rout"], ["route"], ["route", "x", "--threshold", "much"], ["list", "--nope"]])

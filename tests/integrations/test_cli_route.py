@@ -188,14 +188,6 @@ def test_a_reader_that_stops_reading_ends_the_command_quietly(routes, form):
         assert process.wait(60) == 141
 
 
-@pytest.fixture
-def interruptible():
-    """What is started from here hears interrupts, even if a shell started the tests in the background, deaf to them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a single process")
 def test_an_interrupt_ends_the_command_quietly(routes, interruptible):
     with started("--json", "--routes", routes) as process:

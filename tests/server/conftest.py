@@ -27,6 +27,9 @@ from synaptoroute_integrations.server.auth import make_key
 from synaptoroute_integrations.server.logs import LOGGERS
 from synaptoroute_integrations.server.protocol import PatientProtocol
 
+# Places in databases, and servers and networks that fail, are those of the tests of stores.
+sys.path.append(str(Path(__file__).parents[1] / "stores"))
+
 START_S = 60
 END_S = 30
 

@@ -134,14 +134,25 @@ def kubernetes(kind: str, file: str = "kubernetes.yaml") -> dict[str, Any]:
     return found
 
 
-def pod() -> dict[str, Any]:
-    """What the Deployment says of its pods."""
-    return kubernetes("Deployment")["spec"]["template"]["spec"]
+def pod(file: str = "kubernetes.yaml", kind: str = "Deployment") -> dict[str, Any]:
+    """What a Deployment, or a Job, says of its pods."""
+    return kubernetes(kind, file)["spec"]["template"]["spec"]
 
 
-def container() -> dict[str, Any]:
+def container(file: str = "kubernetes.yaml", kind: str = "Deployment") -> dict[str, Any]:
     """The only container of a pod."""
-    (found,) = pod()["containers"]
+    (found,) = pod(file, kind)["containers"]
+    return found
+
+
+def variables(file: str, kind: str = "Deployment") -> dict[str, str]:
+    """What the manifest sets for a pod; what comes from the Secret of the store is as in its example."""
+    example = kubernetes("Secret", "kubernetes-store.example.yaml")
+    found = {}
+    for one in container(file, kind)["env"]:
+        reference = one.get("valueFrom", {}).get("secretKeyRef")
+        assert reference is None or reference["name"] == example["metadata"]["name"]
+        found[one["name"]] = one["value"] if reference is None else example["stringData"][reference["key"]]
     return found
 
 
@@ -158,12 +169,18 @@ def unit() -> dict[str, list[str]]:
 def environments() -> dict[str, dict[str, str]]:
     """What the service finds in its environment, by what runs it."""
     words = [word for line in unit()["Environment"] for word in line.split()]
-    in_pod = {one["name"]: one["value"] for one in container()["env"]}
+    in_compose = {name: default_of(value) for name, value in service()["environment"].items()}
     return {
-        "compose": {**image_environment(), **service()["environment"]},
-        "kubernetes": {**image_environment(), **in_pod},
+        "compose": {**image_environment(), **in_compose},
+        "kubernetes": {**image_environment(), **variables("kubernetes.yaml")},
+        "kubernetes-shared": {**image_environment(), **variables("kubernetes-shared.yaml")},
         "systemd": dict(word.split("=", 1) for word in words),
     }
+
+
+def default_of(value: str) -> str:
+    """A value of the compose file where the reader's own environment sets nothing."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
 
 
 def seconds(text: str) -> float:

@@ -67,6 +67,13 @@ def get(url: str, path: str, connection: http.client.HTTPConnection | None = Non
         return Got(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 
+def figures(url: str) -> dict[str, float]:
+    """The figures of ``/metrics``, by name and labels."""
+    lines = get(url, "/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
 def is_ready(url: str) -> bool:
     try:
         return get(url, "/health/ready").status_code == 200
@@ -118,16 +125,16 @@ class Launched:
 Launch = Callable[..., Launched]
 
 
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    """Starts processes; what is left of them at the end is killed."""
+@contextlib.contextmanager
+def launching(folder: Path) -> Iterator[Launch]:
+    """Starts processes in a folder; what is left of them at the end is killed."""
     started: list[Launched] = []
 
     def start(command: list[str], port: int, **environment: str) -> Launched:
         process = subprocess.Popen(
             [sys.executable, *command],
-            cwd=tmp_path,
-            env={**os.environ, "TMPDIR": str(tmp_path), **environment},
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder), **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -136,17 +143,31 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         started.append(launched := Launched(process, f"http://127.0.0.1:{port}"))
         return launched
 
-    yield start
-    for launched in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(launched.process.pid, signal.SIGKILL)
-        launched.end()
-        launched.process.stderr.close()
+    try:
+        yield start
+    finally:
+        for launched in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(launched.process.pid, signal.SIGKILL)
+            launched.end()
+            launched.process.stderr.close()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Starts processes."""
+    with launching(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
 def launch_serve(launch: Launch) -> Launch:
     """Starts ``synaptoroute serve``; returns before it is ready."""
+    return serving(launch)
+
+
+def serving(launch: Launch) -> Launch:
+    """What starts ``synaptoroute serve``; it returns before that is ready."""
 
     def start(*arguments: str, **environment: str) -> Launched:
         port = free_port()

@@ -12,6 +12,7 @@ from deployed import (
     compose,
     container,
     environments,
+    git,
     health_command,
     image_environment,
     instruction,
@@ -28,7 +29,7 @@ from synaptoroute_integrations.server.running import LAST_WORDS_S
 PORT = image_environment()["SYNAPTOROUTE_PORT"]
 LAST_WORDS = LAST_WORDS_S + 2  # and what closing the store may take
 
-BY_PLATFORM = pytest.mark.parametrize("platform", ["compose", "kubernetes", "systemd"])
+BY_PLATFORM = pytest.mark.parametrize("platform", ["compose", "kubernetes", "kubernetes-shared", "systemd"])
 
 # --- settings -------------------------------------------------------------------------------------
 
@@ -54,9 +55,10 @@ def grace_s(platform: str) -> float:
         return seconds(service()["stop_grace_period"])
     if platform == "systemd":
         return seconds(unit()["TimeoutStopSec"][0])
-    program, pause = container()["lifecycle"]["preStop"]["exec"]["command"]
+    file = f"{platform}.yaml"
+    program, pause = container(file)["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
-    return pod()["terminationGracePeriodSeconds"] - float(pause)
+    return pod(file)["terminationGracePeriodSeconds"] - float(pause)
 
 
 @BY_PLATFORM
@@ -126,10 +128,31 @@ def test_the_images_of_others_are_pinned_and_confined(name):
     assert all(port.startswith("127.0.0.1:") for port in one["ports"])
 
 
+def test_the_database_is_optional_pinned_confined_and_reached_by_the_service_alone():
+    one = compose()["services"]["postgres"]
+    assert re.fullmatch(r"\$\{POSTGRES_IMAGE:-postgres:\d+\.\d+\}", one["image"])
+    assert one["profiles"] == ["postgres"]
+    assert one["cap_drop"] == ["ALL"]
+    assert "ports" not in one
+    assert service()["depends_on"]["postgres"] == {"condition": "service_healthy", "required": False}
+
+
+def test_the_database_gets_its_password_where_it_looks_and_keeps_its_data():
+    one = compose()["services"]["postgres"]
+    (secret,) = one["secrets"]
+    assert one["environment"]["POSTGRES_PASSWORD_FILE"] == f"/run/secrets/{secret}"
+    assert one["volumes"][0].split(":")[0] in compose()["volumes"]
+
+
+def test_the_file_with_the_password_of_the_store_is_not_seen_by_git():
+    assert git("check-ignore", "deploy/.env") == "deploy/.env\n"
+
+
 def test_the_image_is_named_by_the_version_of_the_package():
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert service()["image"].endswith(f":{version.group(1)}")
-    assert container()["image"].endswith(f":{version.group(1)}")
+    named = [service()["image"], *(container(f"{name}.yaml")["image"] for name in ("kubernetes", "kubernetes-shared"))]
+    named.append(container("kubernetes-routes.yaml", "Job")["image"])
+    assert all(image.endswith(f":{version.group(1)}") for image in named)
 
 
 # --- Prometheus and Grafana -----------------------------------------------------------------------
@@ -188,7 +211,7 @@ def test_the_page_names_settings_that_there_are():
 
 def test_the_page_names_files_that_there_are():
     named = set(re.findall(r"(?<![\w/])(?:deploy|docs/grafana)/[\w./-]*\w", PAGE)) | {"Dockerfile"}
-    made_by_the_reader = {name for name in named if name.startswith("deploy/secrets")}
+    made_by_the_reader = {name for name in named if name.startswith(("deploy/secrets", "deploy/.env"))}
     assert [name for name in sorted(named - made_by_the_reader) if not (ROOT / name).exists()] == []
 
 

@@ -25,6 +25,7 @@ from synaptoroute_integrations.server import ServerSettings
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SECRET = re.compile(r"(^|_)(api_?key|auth|credentials?|key|passw(or)?d|secret|token)($|_)", re.IGNORECASE)
+EXTRAS = ("server", "fit", "postgres", "redis")
 BUILD_TOOLS = ("apt-get", "apk", "gcc", "build-essential", "git", "curl", "wget", "pip install", "pip wheel")
 
 
@@ -132,7 +133,9 @@ def locked() -> dict[str, Version]:
 def test_the_locked_versions_are_those_that_the_package_and_its_extras_allow():
     """Whoever changes pyproject.toml makes the file anew: its first lines say how."""
     extras = PROJECT["optional-dependencies"]
-    needed = [Requirement(text) for text in [*PROJECT["dependencies"], *extras["server"], *extras["fit"]]]
+    needed = [
+        Requirement(text) for text in [*PROJECT["dependencies"], *(one for extra in EXTRAS for one in extras[extra])]
+    ]
     versions = locked()
     missed = [str(one) for one in needed if versions.get(one.name) not in one.specifier]
     assert missed == []
@@ -141,7 +144,13 @@ def test_the_locked_versions_are_those_that_the_package_and_its_extras_allow():
 def test_the_versions_are_locked_for_the_python_of_the_image():
     header = (DEPLOY / "requirements.txt").read_text(encoding="utf-8").split("\n", 3)[1]
     assert f"--python-version {base_python()} " in header
-    assert {"--extra server", "--extra fit", "--generate-hashes"} <= set(re.findall(r"--[a-z-]+(?: \w+)?", header))
+    wanted = {f"--extra {extra}" for extra in EXTRAS} | {"--generate-hashes"}
+    assert wanted <= set(re.findall(r"--[a-z-]+(?: \w+)?", header))
+
+
+def test_what_is_installed_are_the_extras_whose_versions_are_locked():
+    [installed] = [command for command in pip_commands() if "--no-index" in command]
+    assert f"[{','.join(EXTRAS)}]" in installed
 
 
 def test_the_finished_image_has_no_tool_to_build_or_fetch_with():

@@ -173,8 +173,9 @@ def wait_until_healthy(image: Image, environment: dict[str, str], process: subpr
         assert time.monotonic() < deadline, "the service did not become healthy"
 
 
-def test_the_image_has_what_the_service_and_a_fit_need(image):
-    code, said = image.run(["python", "-c", "import fastapi, uvicorn, sklearn, synaptoroute_core"], image.environment)
+def test_the_image_has_what_the_service_a_fit_and_shared_stores_need(image):
+    program = "import fastapi, uvicorn, sklearn, psycopg, redis, synaptoroute_core"
+    code, said = image.run(["python", "-c", program], image.environment)
     assert code == 0, said
 
 

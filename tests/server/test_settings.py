@@ -1,6 +1,7 @@
 """Settings and the environment that they are read from."""
 
 import re
+import traceback
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "rate_limit": ("2.5", 2.5),
     "rate_burst": ("7", 7),
     "body_timeout_s": ("3", 3.0),
+    "max_staleness_s": ("5", 5.0),
     "drain_timeout_s": ("0", 0.0),
     "cors_origins": ("https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
     "allowed_hosts": ("a.example", ("a.example",)),
@@ -79,6 +81,27 @@ def test_an_empty_variable_is_as_good_as_none():
 
 def test_other_variables_are_not_looked_at():
     assert ServerSettings.from_environment({"PATH": "/bin", "synaptoroute_port": "x"}) == ServerSettings()
+
+
+def test_numbers_that_need_not_be_there_may_be_none():
+    settings = read(max_staleness_s="none", max_queue_s="None")
+    assert (settings.max_staleness_s, settings.max_queue_s) == (None, None)
+
+
+def test_a_password_in_the_url_of_a_store_is_not_shown():
+    url = "postgresql://me:hunter2@db.internal/routes?namespace=shop"
+    settings = ServerSettings(db=url)
+    assert settings.db == url
+    for shown in (repr(settings), str(settings), f"{settings}"):
+        assert "hunter2" not in shown
+        assert "postgresql://me:***@db.internal/routes?namespace=shop" in shown
+
+
+def test_a_password_is_not_in_what_is_wrong_with_settings_nor_in_its_traceback():
+    password = "hunter" + "2"  # in no line of source that a traceback shows
+    with pytest.raises(ConfigurationError, match="me:") as caught:
+        ServerSettings(db=f"redis://me:{password}@db.internal/0", routes="routes.yaml")
+    assert password not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_is_given_goes_before_the_environment():
@@ -133,7 +156,7 @@ def test_a_variable_that_is_no_setting_is_named_without_its_value():
     ("given", "hint"),
     [
         ({"db": "a", "routes": "b"}, "synaptoroute add --from b --db a"),
-        ({"workers": 2}, "name a file with db"),
+        ({"workers": 2}, "name one with db"),
         ({"keys": "x", "keys_file": "y"}, "name one of them"),
     ],
 )

@@ -19,6 +19,7 @@ from launched import (
     Launched,
     SlowRequest,
     connect,
+    figures,
     free_port,
     get,
     is_ready,
@@ -73,13 +74,6 @@ def met(served: Launched, path: str = "/stats") -> dict[int, Got]:
 
     wait_until(look_around)
     return found
-
-
-def figures(url: str) -> dict[str, float]:
-    """The figures of ``/metrics``, by name and labels."""
-    lines = get(url, "/metrics").text.splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-    return {name: float(value) for name, value in pairs}
 
 
 def are_gone(processes: list[psutil.Process]) -> bool:

@@ -85,7 +85,8 @@ WHEN = {
     422: "Something in the request is not valid.",
     429: "Too much is waiting, or the key's rate is used up: see `Retry-After`.",
     500: "The service failed.",
-    503: "The service is stopping, or its store cannot be reached: see `Retry-After`.",
+    503: "The service is stopping, or its store cannot be reached: see `Retry-After`; without it, a change may have "
+    "been made.",
     504: "There was no decision in time.",
 }
 BODY = (400, 408, 413, 415, 422)

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import Request, Response
 
 from synaptoroute_integrations.server.endpoints.shared import ServiceOf, json_of, problems, router
-from synaptoroute_integrations.server.schemas import Abstentions, EncoderInfo, Health, Rule, Stats
+from synaptoroute_integrations.server.schemas import Abstentions, EncoderInfo, Health, Rule, Stats, Sync
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,9 +28,14 @@ async def live() -> Health:
     responses={503: {"model": Health, "description": "Not now: send queries elsewhere."}},
 )
 async def ready(service: ServiceOf) -> Response:
-    """200 once the model is loaded and warm, 503 from the moment that it is told to stop."""
-    status = 200 if service.phase == "ready" else 503
-    return json_of(Health(status=service.phase, revision=service.router.revision), status=status)
+    """200 once the model is loaded and warm, 503 from the moment that it is told to stop.
+
+    503 with `stale`, too, as long as the store has not been reached for `SYNAPTOROUTE_MAX_STALENESS_S`; queries are
+    answered all the same.
+    """
+    condition = service.condition
+    status = 200 if condition == "ready" else 503
+    return json_of(Health(status=condition, revision=service.router.revision), status=status)
 
 
 @watching.get(
@@ -52,13 +57,15 @@ def metrics(service: ServiceOf) -> Response:
 async def stats(request: Request, service: ServiceOf) -> Stats:
     """Counts of the worker that answers, and what it holds."""
     router, encoder = service.router, service.router.encoder
+    sync = router.sync_status()
     return Stats(
         version=version("synaptoroute-integrations"),
         pid=os.getpid(),
-        state=service.phase,
+        state=service.condition,
         uptime_s=round(service.uptime_s, 3),
         in_flight=service.in_flight,
         router=router.stats(),
+        store=Sync(behind_s=round(sync.behind_s, 3), failing=sync.failing, digest=sync.digest),
         encoder=EncoderInfo(fingerprint=encoder.fingerprint, dim=encoder.dim, batch_invariant=encoder.batch_invariant),
         config=Rule(
             threshold=router.config.threshold,

@@ -8,6 +8,7 @@ import { RouteList } from "./routes.js";
 import { clearError, clearMoved, showError, showMoved } from "./messages.js";
 
 const POLL_MS = 5_000;
+const ANSWERING = ["ready", "stale"];
 const MODEL_HASH = /\/[0-9a-f]{12,}(\/|$).*/;
 const PRINTABLE = /^[\x21-\x7e]+$/;
 const NONE_YET = "None so far. Texts that go nowhere appear here, newest first.";
@@ -97,7 +98,7 @@ async function poll() {
   try {
     const { status, revision } = await readiness();
     showState(status ?? "unreachable");
-    if (status === "ready" && page.revision === undefined && find("key-panel").hidden) await start();
+    if (ANSWERING.includes(status) && page.revision === undefined && find("key-panel").hidden) await start();
     if (!editor.busy && revision > page.revision) showMoved(revision, reloadSafely);
   } catch {
     showState("unreachable");

@@ -1,0 +1,28 @@
+"""Addresses of stores are shown without passwords, whatever is in them."""
+
+import pytest
+
+from synaptoroute_integrations.addresses import is_url, masked
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:hunter2@db:5432/routes?namespace=a", "postgresql://me:***@db:5432/routes?namespace=a"),
+        ("rediss://:hunter2@cache/0", "rediss://:***@cache/0"),
+        ("unix://me:hunter2@/run/redis.sock?db=1", "unix://me:***@/run/redis.sock?db=1"),
+        ("postgresql://db/routes?user=me&password=hunter2", "postgresql://db/routes?user=me&password=***"),
+        ("postgresql://db/routes?sslpassword=hunter2", "postgresql://db/routes?sslpassword=***"),
+        ("redis://me:hun/te?r@2@cache/0", "redis://me:***@cache/0"),
+        ("redis://me@cache:6379/0", "redis://me@cache:6379/0"),
+        ("postgresql://one:5432,two:5433/routes", "postgresql://one:5432,two:5433/routes"),
+        ("folder/me:hunter2@routes.sqlite", "folder/me:hunter2@routes.sqlite"),
+    ],
+)
+def test_only_the_password_of_a_url_is_hidden(address, shown):
+    assert masked(address) == shown
+
+
+@pytest.mark.parametrize("path", ["routes.sqlite", "/data/routes.sqlite", "C:\\routes.sqlite", ":memory:"])
+def test_a_path_is_no_url(path):
+    assert not is_url(path)
