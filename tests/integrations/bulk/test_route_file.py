@@ -151,6 +151,7 @@ def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
         ("in.csv", b"text,a,a\nx,y,z\n", "two columns are named 'a'"),
         ("in.csv", b"text,a\nx,y\nz\n", "cannot read"),
         ("in.csv", b"text\nx\xff\n", "cannot read"),
+        pytest.param("in.csv", b'text\n"' + b"x" * 3_000_000 + b'"\n', "a row is longer than 1,048,576", id="wide"),
         ("in.jsonl", b"", "no column 'text'"),
         ("in.jsonl", b'{"text": "x"}\n{"text": \n', "line 2 is not JSON"),
         ("in.jsonl", b'{"text": "x\xff"}\n', "line 1 is not JSON"),
