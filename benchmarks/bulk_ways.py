@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -48,9 +47,8 @@ def on_ray(store: str, workers: int, source: str, target: str) -> None:
     # Actors keep their processors to the end: without one more, those that read wait for ever. It is a number only.
     ray.init(num_cpus=workers + 1, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
     DataContext.get_current().enable_progress_bars = False
-    # A block goes to one actor as a whole, and this file would be a single one.
-    blocks = max(workers, math.ceil(pa.parquet.read_metadata(source).num_rows / (4 * CHUNK)))
-    ray.data.read_parquet(source, override_num_blocks=blocks).map_batches(
+    # A block goes to one actor as a whole, and a file can be a single one.
+    ray.data.read_parquet(source).repartition(target_num_rows_per_block=CHUNK).map_batches(
         RouteBatch,
         fn_constructor_kwargs={"router": frozen},
         batch_format="pyarrow",

@@ -29,7 +29,7 @@ AFTER = (" please", " thanks", " thank you", ", thanks a lot", " asap", " - can 
 NUMBERED = (" (order {})", ", my order number is {}", " #{}", ", ref {}", ". order no. {}", " for {}")
 ENDINGS = ("", "", ".", "?", "!", "??", "...", " !")
 CASES = (str, str, str, str.lower, str.lower, str.capitalize, str.upper)
-OFTEN = 0.35
+OFTEN = 0.2
 """Chance of each addition, and of typing errors at all."""
 TYPING_ERRORS = 0.03
 """Chance of one at each character then."""
