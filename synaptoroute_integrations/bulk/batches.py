@@ -70,7 +70,7 @@ class RouteBatch:
             there are, beside as many others on the same machine, fight for them. None = all.
 
     Raises:
-        ConfigurationError: An argument is not valid, or the routes have another revision.
+        ConfigurationError: An argument is not valid, there are no routes, or they have another revision.
         RouteNotFoundError: ``allowed`` names a route that is not there.
         StorageError: The store cannot be read.
     """
@@ -94,7 +94,7 @@ class RouteBatch:
         if errors not in ("raise", "keep"):
             raise ConfigurationError(f"errors = {shorten(errors)}: use 'raise' or 'keep'")
         self.frozen = _frozen(router, routes, store, encoder, config)
-        _require_revision(self.frozen, revision)
+        _require_routes(self.frozen, revision)
         RouterConfig(workers=workers)  # says what is wrong with it here rather than in a cluster
         self.text = text
         self.prefix = prefix
@@ -255,7 +255,10 @@ def _frozen(
     return frozen.with_encoder(encoder)
 
 
-def _require_revision(frozen: FrozenRoutes, revision: int | None) -> None:
+def _require_routes(frozen: FrozenRoutes, revision: int | None) -> None:
+    if not frozen.routes:
+        # A query is answered then; hours of them would be spent on nothing, often for a mistyped namespace.
+        raise ConfigurationError("there are no routes: name the file or store that holds them")
     if revision is not None and revision != frozen.revision:
         raise ConfigurationError(
             f"the routes are at revision {frozen.revision}, this run was to use revision {revision}: start it anew, "

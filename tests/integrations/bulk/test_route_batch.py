@@ -200,6 +200,14 @@ def test_a_batch_that_cannot_be_labelled_says_why(batch, named, router):
         RouteBatch(router)(batch)
 
 
+def test_no_routes_at_all_are_refused(tmp_path):
+    (tmp_path / "routes.yaml").write_text("[]")
+    with pytest.raises(ConfigurationError, match="there are no routes"):
+        RouteBatch(routes=tmp_path / "routes.yaml")
+    with AdaptiveRouter(encoder=HashingEncoder()) as empty, pytest.raises(ConfigurationError, match="no routes"):
+        RouteBatch(empty)
+
+
 def test_routes_of_another_encoder_are_refused_rather_than_encoded_anew_in_each_process(router, bundled):
     with pytest.raises(ConfigurationError, match=r"hashing.*all-MiniLM"):
         RouteBatch(router, encoder=bundled)({"text": ["refund"]})
