@@ -143,8 +143,8 @@ class _Run:
         if path.resolve() == target:
             raise ConfigurationError(f"{path} cannot be read and written at the same time: name another file")
         self._batch.require_names(schema.names)
-        if schema.names.count(text) > 1:
-            raise ConfigurationError(f"{path}: two columns are named {text!r}: rename one")
+        if target.is_dir():
+            raise ConfigurationError(f"{target} is a folder: name a file for the result")
         if not _is_text(schema.field(text).type):
             raise ConfigurationError(f"{path}: the column {text!r} holds {schema.field(text).type}, no texts")
         require_target(target, self._result_schema())

@@ -116,7 +116,8 @@ class Parts:
 
     def get(self, number: int) -> pa.Table:
         """A part."""
-        return pa.parquet.read_table(self._path(number))
+        with pa.parquet.ParquetFile(self._path(number)) as file:
+            return file.read()
 
     def write_result(self, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
         """Write the result, but not yet where it is to be.

@@ -67,13 +67,19 @@ def open_source(path: Path) -> Source:
     Cells of a CSV file are texts, an empty one is missing. A field that an object in a JSON line lacks is missing.
 
     Raises:
-        ConfigurationError: It is not there, its suffix is none of those known, or it is damaged.
+        ConfigurationError: It is not there, its suffix is none of those known, it is damaged, or two of its columns
+            have one name.
     """
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
         raise ConfigurationError(f"{path}: the name of a file of texts ends in one of {', '.join(OPENERS)}")
     with _explained(path):
-        return opener(path)
+        source = opener(path)
+    names = source.schema.names
+    twins = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    if twins:
+        raise ConfigurationError(f"{path}: two columns are named {twins[0]!r}: rename one")
+    return source
 
 
 @contextmanager
@@ -81,11 +87,13 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn what is wrong with a file into an error that names it."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {path}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in UTF-8: convert it, or unpack it if it is compressed"
     if "straddling" in str(error):
         return f"a row is longer than {BLOCK_BYTES:,} bytes: write the file as Parquet or JSON lines"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -127,9 +135,6 @@ def _read_parquet(path: Path, start: int) -> Iterator[pa.Table]:
 def _open_csv(path: Path) -> Source:
     with _csv(path, []) as reader:
         names = reader.schema.names
-    twins = [name for name in names if names.count(name) > 1]
-    if twins:
-        raise ConfigurationError(f"{path}: two columns are named {twins[0]!r}: rename one")
     with _csv(path, names) as reader:
         rows = sum(len(batch) for batch in reader)
         return Source(path, reader.schema, rows, lambda start: _read_csv(path, names, start))

@@ -1,6 +1,7 @@
 """From a file of texts to a file of decisions: what is in it, and what is refused."""
 
 import datetime as dt
+import gzip
 import json
 import sqlite3
 from contextlib import closing
@@ -104,6 +105,48 @@ def test_types_and_metadata_of_a_parquet_file_survive(router, tmp_path):
     assert found.column("error").to_pylist() == [None, None, "the text is missing"]
 
 
+TEXT_TYPES = {
+    "string": pa.string(),
+    "large string": pa.large_string(),
+    "string view": pa.string_view(),
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "dictionary of large strings": pa.dictionary(pa.int8(), pa.large_string()),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", TEXT_TYPES)
+def test_texts_of_every_type_are_read_and_written(kind, suffix, router, judged, tmp_path):
+    texts = ["refund", "xyzzy", "refund", None]
+    given = write(tmp_path / "in.parquet", {"text": pa.array(texts, pa.string()).cast(TEXT_TYPES[kind])})
+    route_file(RouteBatch(router, errors="keep"), given, tmp_path / f"out{suffix}", part_rows=2)
+    rows = read(tmp_path / f"out{suffix}")
+    assert [row["text"] for row in rows] == texts
+    assert decided(rows[:3]) == judged(router, texts[:3])
+    if suffix == ".parquet":
+        found, expected = map(pa.parquet.read_schema, (tmp_path / "out.parquet", given))
+        assert found.field("text") == expected.field("text")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.null()])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_column_without_any_text_keeps_an_error_in_each_row(suffix, kind, router, tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": pa.nulls(3, kind)})
+    report = route_file(RouteBatch(router, errors="keep"), given, tmp_path / f"out{suffix}")
+    assert (report.rows, report.errors) == (3, 3)
+    assert [row["error"] for row in read(tmp_path / f"out{suffix}")] == ["the text is missing"] * 3
+
+
+def test_a_table_of_ten_thousand_columns_and_a_text_of_megabytes_pass(router, tmp_path):
+    columns = {f"column {number}": [number] * 3 for number in range(10_000)}
+    given = write(tmp_path / "in.parquet", {"text": ["refund " * 500_000, "refund", "xyzzy"], **columns})
+    route_file(RouteBatch(router), given, tmp_path / "out.parquet")
+    found = pa.parquet.ParquetFile(tmp_path / "out.parquet").read()
+    assert found.schema.names == ["text", *columns, *NAMES]
+    assert found.column("route").to_pylist() == ["refund", "refund", None]
+    assert found.column("column 9999").to_pylist() == [9999] * 3
+
+
 def test_the_cells_of_a_csv_file_stay_as_they_are(router, tmp_path):
     lines = '\ufefftext,code,note\r\n"refund, now",007,""\r\nrefund,1e3,\r\n"two\nlines",+1,"say ""hi"""\r\n'
     (tmp_path / "in.csv").write_bytes(lines.encode())
@@ -151,6 +194,8 @@ def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
         ("in.csv", b"text,a,a\nx,y,z\n", "two columns are named 'a'"),
         ("in.csv", b"text,a\nx,y\nz\n", "cannot read"),
         ("in.csv", b"text\nx\xff\n", "cannot read"),
+        pytest.param("in.csv", gzip.compress(b"text\nx\n"), "no text in UTF-8.*compressed", id="compressed"),
+        pytest.param("in.csv", "text\nx\n".encode("utf-16"), "no text in UTF-8", id="UTF-16"),
         pytest.param("in.csv", b'text\n"' + b"x" * 3_000_000 + b'"\n', "a row is longer than 1,048,576", id="wide"),
         ("in.jsonl", b"", "no column 'text'"),
         ("in.jsonl", b'{"text": "x"}\n{"text": \n', "line 2 is not JSON"),
@@ -158,6 +203,7 @@ def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
         ("in.jsonl", b'{"text": "x"}\n["y"]\n', "line 2"),
         ("in.jsonl", b'{"text": "x"}\n{"text": 5}\n', "lines 1 to 2"),
         ("in.jsonl", b'{"text": 5}\n', "int64, no texts"),
+        ("in.jsonl", b'{"text": "x", "n": {}}\n', r"no file can hold the column 'n', .*struct<>; leave"),
         ("in.jsonl", b'{"text": "x", "n": 123456789012345678901234567890}\n', "lines 1 to 1"),
     ],
 )
@@ -183,6 +229,22 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(name, col
     with pytest.raises(ConfigurationError, match=named):
         route_file(RouteBatch(router), given, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+@pytest.mark.parametrize("names", [["text", "a", "a"], ["text", "text", "b"]])
+def test_two_columns_of_one_name_are_refused_before_the_work(names, router, tmp_path):
+    given = write(tmp_path / "in.parquet", pa.table([["x"], ["y"], ["z"]], names=names))
+    with pytest.raises(ConfigurationError, match="two columns are named"):
+        route_file(RouteBatch(router), given, tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_folder_is_no_result_even_if_it_may_be_overwritten(router, tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": ["x"]})
+    (tmp_path / "out.parquet").mkdir()
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        route_file(RouteBatch(router), given, tmp_path / "out.parquet", overwrite=True)
+    assert not (tmp_path / "out.parquet.parts").exists()
 
 
 def test_a_file_that_is_there_is_replaced_only_if_told_to_and_only_when_the_new_one_is_complete(router, tmp_path):
