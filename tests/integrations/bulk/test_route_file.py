@@ -16,6 +16,7 @@ import pytest
 from synaptoroute_core import ConfigurationError, InvalidTextError, StorageError
 from synaptoroute_integrations.bulk import RouteBatch
 from synaptoroute_integrations.bulk.files import route_file
+from synaptoroute_integrations.bulk.sources import open_source
 
 NAMES = ["route", "score", "margin", "confidence", "reason"]
 SUFFIXES = [".parquet", ".csv", ".jsonl"]
@@ -137,6 +138,7 @@ def test_a_column_without_any_text_keeps_an_error_in_each_row(suffix, kind, rout
     assert [row["error"] for row in read(tmp_path / f"out{suffix}")] == ["the text is missing"] * 3
 
 
+@pytest.mark.slow
 def test_a_table_of_ten_thousand_columns_and_a_text_of_megabytes_pass(router, tmp_path):
     columns = {f"column {number}": [number] * 3 for number in range(10_000)}
     given = write(tmp_path / "in.parquet", {"text": ["refund " * 500_000, "refund", "xyzzy"], **columns})
@@ -172,11 +174,28 @@ def test_objects_of_json_lines_may_differ_in_their_fields(router, tmp_path):
     ]
 
 
+def test_long_lines_of_json_are_read_a_few_at_a_time(router, tmp_path, monkeypatch):
+    monkeypatch.setattr("synaptoroute_integrations.bulk.sources.PIECE_BYTES", 1000)
+    rows = [{"text": "refund " * 50, "n": number} for number in range(20)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = open_source(tmp_path / "in.jsonl")
+    assert {len(table) for table in source.read(0, 20)} == {3, 2}
+    assert [row["n"] for table in source.pieces(4, 7) for row in table.to_pylist()] == list(range(4, 20))
+
+
+def test_no_more_rows_of_a_parquet_file_are_read_than_are_kept_together(tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": ["refund"] * 100})
+    assert max(map(len, open_source(given).read(0, 7))) == 7
+
+
 def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
     given = write(tmp_path / "in.parquet", {"text": ["refund"], "x": [float("nan")], "day": [dt.date(2024, 5, 1)]})
     route_file(RouteBatch(router), given, tmp_path / "out.jsonl")
     (row,) = read(tmp_path / "out.jsonl")
     assert (row["x"], row["day"]) == (None, "2024-05-01")
+
+
+MIXED = b'{"text": "x", "n": 1}\n' * 4096 + b'{"text": "x", "n": "a"}\n'
 
 
 # --- what is refused -------------------------------------------------------------------------------
@@ -201,7 +220,8 @@ def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
         ("in.jsonl", b'{"text": "x"}\n{"text": \n', "line 2 is not JSON"),
         ("in.jsonl", b'{"text": "x\xff"}\n', "line 1 is not JSON"),
         ("in.jsonl", b'{"text": "x"}\n["y"]\n', "line 2"),
-        ("in.jsonl", b'{"text": "x"}\n{"text": 5}\n', "lines 1 to 2"),
+        ("in.jsonl", b'{"text": "x"}\n{"text": 5}\n', "lines 1 to 2: .*'text'"),
+        pytest.param("in.jsonl", MIXED, "lines 4097 to 4097: .*Field n", id="mixed late"),
         ("in.jsonl", b'{"text": 5}\n', "int64, no texts"),
         ("in.jsonl", b'{"text": "x", "n": {}}\n', r"no file can hold the column 'n', .*struct<>; leave"),
         ("in.jsonl", b'{"text": "x", "n": 123456789012345678901234567890}\n', "lines 1 to 1"),
