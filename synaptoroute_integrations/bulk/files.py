@@ -126,6 +126,7 @@ class _Run:
         if note is None or note["run"] != run:
             self._require_free(overwrite=overwrite)
             with self.parts.claimed():
+                self._require_free(overwrite=overwrite)  # another process may have finished it meanwhile
                 self.parts.begin(identity, overwrite=overwrite)
                 resumed = self._work(progress=progress)
                 self.parts.write_result(self._result_schema(), self._results())
