@@ -20,6 +20,8 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,9 @@ def page(figures: Figures) -> str:
             f"{different['route']:,} with another route, {different['reason']:,} with another reason, "
             f"{different['score']:,} with another score; no number differs by more than {at['largest_difference']:.2g}"
         )
+    if "machine" in figures:
+        machine, ray = figures["machine"], figures["versions"].get("ray", "not installed")
+        lines.append(f"- {machine['processor']}, {machine['cores']} processors; Ray {ray}; {machine['date']}")
     return "\n".join(lines)
 
 
@@ -257,25 +262,30 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def save(part: str, found: Figures) -> None:
+    """Keep a part's figures beside those of the others."""
+    figures = harness.load("bulk") or {}
+    figures.pop("machine", None)
+    there = {name: version(name) for name in ("pyarrow", "ray") if find_spec(name)}
+    harness.save("bulk", {**figures, "versions": there, part: found})
+
+
 def main() -> None:
     """Measure, save part by part, and print a table."""
     arguments = parsed()
-    figures = harness.load("bulk") or {}
     if not arguments.page:
         place = Place(arguments.work.resolve(), datasets.require(arguments.data))
         rows, workers = arguments.queries, arguments.workers
         place.prepare(rows)
         parts: dict[str, Callable[[], Figures]] = {
             "scaling": lambda: scaling(place, arguments.share, arguments.rounds, workers),
-            **{way: lambda way=way: measured(place, way, workers, rows) for way in NAMES},  # type: ignore[misc]
+            **{way: partial(measured, place, way, workers, rows) for way in NAMES},
             "check": lambda: check(place, rows),
         }
         for part in available(tuple(part for part in PARTS if part in arguments.only)):
             say(f"== {part}")
-            figures[part] = parts[part]()
-            figures.pop("machine", None)
-            harness.save("bulk", figures)
-    print(page(figures))
+            save(part, parts[part]())
+    print(page(harness.load("bulk") or {}))
 
 
 if __name__ == "__main__":
