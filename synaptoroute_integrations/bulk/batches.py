@@ -20,6 +20,7 @@ from synaptoroute_core import (
     RouterConfig,
     SynaptoRouteError,
 )
+from synaptoroute_core.encoders import resolve_encoder
 from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.bulk.forms import Column, Kind, form_of
 from synaptoroute_integrations.bulk.frozen import FrozenRoutes
@@ -93,6 +94,10 @@ class RouteBatch:
     ) -> None:
         if errors not in ("raise", "keep"):
             raise ConfigurationError(f"errors = {shorten(errors)}: use 'raise' or 'keep'")
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"prefix = {shorten(prefix)}: give a string, '' for none")
+        if isinstance(revision, bool) or not isinstance(revision, int | None):
+            raise ConfigurationError(f"revision = {shorten(revision)}: give a whole number, or None for any")
         self.frozen = _frozen(router, routes, store, encoder, config)
         _require_routes(self.frozen, revision)
         RouterConfig(workers=workers)  # says what is wrong with it here rather than in a cluster
@@ -245,6 +250,11 @@ def _frozen(
     if len(given) != 1:
         found = f"{' and '.join(given)} are" if given else "nothing is"
         raise ConfigurationError(f"{found} given: pass one of a router, routes='routes.yaml', store='routes.sqlite'")
+    for name, place in (("routes", routes), ("store", store)):
+        if not isinstance(place, str | Path | None):
+            raise ConfigurationError(f"{name} = {shorten(place)}: give a path as a string or Path")
+    if not isinstance(encoder, str | None):
+        resolve_encoder(encoder)  # says here that it is none, rather than in a cluster
     if routes is not None:
         return FrozenRoutes.load(routes, encoder=encoder, config=config)
     if store is not None:

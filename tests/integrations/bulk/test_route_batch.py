@@ -160,6 +160,8 @@ def test_a_text_that_the_model_fails_on_fails_alone(router, monkeypatch):
         ({"store": "nowhere.sqlite"}, "nowhere.sqlite"),
         ({"routes": "nowhere.yaml"}, "nowhere.yaml"),
         ({"router": "a router"}, "a router"),
+        ({"routes": 5}, "routes = 5"),
+        ({"store": ["a.sqlite"]}, r"store = \['a.sqlite'\]"),
     ],
 )
 def test_what_the_routes_come_from_is_named_once_and_there(arguments, named, tmp_path, monkeypatch):
@@ -177,6 +179,10 @@ def test_what_the_routes_come_from_is_named_once_and_there(arguments, named, tmp
         ({"allowed": ["refnd"]}, RouteNotFoundError, "refnd"),
         ({"config": RouterConfig()}, ConfigurationError, "config"),
         ({"revision": 7}, ConfigurationError, "revision 7"),
+        ({"revision": "1"}, ConfigurationError, "revision = '1'"),
+        ({"revision": True}, ConfigurationError, "revision = True"),
+        ({"prefix": None}, ConfigurationError, "prefix = None"),
+        ({"encoder": 5}, ConfigurationError, "5 is no encoder"),
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_is_sent_to_a_cluster(arguments, error, named, router):
