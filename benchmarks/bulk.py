@@ -9,7 +9,7 @@
 
 Each is saved when it is done, so that they can be run one by one, with ``--only``. Each way is also run over a few
 queries: that is its start-up, and what is left is the steady state. Memory is what the process and all its children
-hold at a time (PSS: what is shared counts once), looked at twice a second; processor time is theirs together.
+hold at a time (PSS: what is shared counts once), looked at every few seconds; processor time is theirs together.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import queries
 from bulk_ways import COLUMNS
+from processes import say, watched
 from tables import number, table
-from watching import say, watched
 
 from synaptoroute_core import AdaptiveRouter, Route
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 LOOK_S = 0.5
+WEIGHING = 0.01
+"""Share of a processor that asking for memory may take: where there are many processes, that is done less often."""
 SAY_S = 60.0
 MIB = float(1 << 20)
 
@@ -28,6 +30,7 @@ class Watch:
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
         self._cpu: dict[tuple[int, float], float] = {}
+        self._weigh_at = 0.0
         self.peak_mib = 0.0
 
     @property
@@ -36,29 +39,27 @@ class Watch:
         return sum(self._cpu.values())
 
     def look(self) -> None:
-        """Add what there is now."""
-        memory = 0.0
-        try:
-            for each in (self._process, *self._process.children(recursive=True)):
-                memory += self._held(each)
-        except psutil.NoSuchProcess:
-            return
-        self.peak_mib = max(self.peak_mib, memory)
-
-    def _held(self, process: psutil.Process) -> float:
-        try:
-            times = process.cpu_times()
-            self._cpu[process.pid, process.create_time()] = times.user + times.system
-            return _pss_mib(process)
-        except (psutil.NoSuchProcess, OSError):  # it has just ended
-            return 0.0
+        """Add what there is now; memory only if the last look at it is long enough ago for what it took."""
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            processes = [self._process, *self._process.children(recursive=True)]
+            for each in processes:
+                with suppress(psutil.NoSuchProcess):
+                    times = each.cpu_times()
+                    self._cpu[each.pid, each.create_time()] = times.user + times.system
+            if time.perf_counter() > self._weigh_at:
+                began = time.process_time()
+                self.peak_mib = max(self.peak_mib, sum(map(_pss_mib, processes)))
+                self._weigh_at = time.perf_counter() + (time.process_time() - began) / WEIGHING
 
 
 def _pss_mib(process: psutil.Process) -> float:
     rollup = Path(f"/proc/{process.pid}/smaps_rollup")
-    if not Path("/proc/self/smaps_rollup").exists():
-        return float(process.memory_info().rss) / MIB
-    line = next(line for line in rollup.read_text().splitlines() if line.startswith("Pss:"))
+    try:
+        if not Path("/proc/self/smaps_rollup").exists():
+            return float(process.memory_info().rss) / MIB
+        line = next(line for line in rollup.read_text().splitlines() if line.startswith("Pss:"))
+    except (psutil.NoSuchProcess, OSError, StopIteration):  # it has just ended
+        return 0.0
     return int(line.split()[1]) / 1024
 
 
