@@ -47,9 +47,11 @@ format: .venv/dev ## apply the formatter and the safe fixes
 	$(BIN)/ruff format .
 
 bench: .venv/dev .venv/bench ## run the benchmarks (DATA=folder of the public data sets)
-	@for script in defaults deciding editing latency throughput serving adapters selecting skipping quality learning; do \
+	@for script in defaults deciding editing latency throughput serving adapters selecting skipping quality learning sharing; do \
 	    echo "== $$script"; $(BIN)/python benchmarks/$$script.py $(if $(DATA),--data $(DATA)) || exit 1; done
 	@$(BIN)/python benchmarks/quality.py --validation $(if $(DATA),--data $(DATA))
+	@# Some minutes, without Ray, which is not installed here; docs/bulk.md says what was run for its figures.
+	@$(BIN)/python benchmarks/bulk.py --queries 100000 $(if $(DATA),--data $(DATA))
 	@$(BIN)/python benchmarks/report.py
 	@$(BIN)/python benchmarks/quality_page.py
 	@$(BIN)/python benchmarks/serving_page.py

@@ -14,6 +14,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +81,16 @@ def settings(server: str, url: str) -> str:
 def opened(server: str, address: Address) -> AdaptiveRouter:
     """A router that spends next to nothing on encoding."""
     return AdaptiveRouter(encoder=HashingEncoder(), store=SERVERS[server](**address))
+
+
+def require_servers(urls: dict[str, str]) -> dict[str, str]:
+    """Versions and settings of the servers, or the end of the program with a word on which is missing."""
+    try:
+        return {name: settings(name, url) for name, url in urls.items()}
+    except (psycopg.OperationalError, redis.RedisError) as error:
+        server = "PostgreSQL" if isinstance(error, psycopg.Error) else "Redis"
+        print(f"skipped: no {server} server answers ({type(error).__name__}): make test-services says how to start one")
+        sys.exit(0)
 
 
 # --- other processes -----------------------------------------------------------------------------
@@ -291,7 +302,7 @@ def main() -> None:
     arguments = parser.parse_args()
     urls = {"PostgreSQL": arguments.postgres, "Redis": arguments.redis}
     figures = {
-        "servers": {name: settings(name, url) for name, url in urls.items()},
+        "servers": require_servers(urls),
         "query": queries(urls, datasets.require(arguments.data)),
         "commit": commits(urls),
         "crowd": {name: crowd(name, url) for name, url in urls.items()},

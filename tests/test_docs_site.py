@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("langchain", "langgraph", "agents", "llamaindex", "remote", "server", "notebook")
+MODULES = ("langchain", "langgraph", "agents", "llamaindex", "remote", "server", "notebook", "bulk")
 SCRIPT = ROOT / "scripts" / "build_site.py"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

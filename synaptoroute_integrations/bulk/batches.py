@@ -20,6 +20,7 @@ from synaptoroute_core import (
     RouterConfig,
     SynaptoRouteError,
 )
+from synaptoroute_core.encoders import resolve_encoder
 from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.bulk.forms import Column, Kind, form_of
 from synaptoroute_integrations.bulk.frozen import FrozenRoutes
@@ -70,7 +71,7 @@ class RouteBatch:
             there are, beside as many others on the same machine, fight for them. None = all.
 
     Raises:
-        ConfigurationError: An argument is not valid, or the routes have another revision.
+        ConfigurationError: An argument is not valid, there are no routes, or they have another revision.
         RouteNotFoundError: ``allowed`` names a route that is not there.
         StorageError: The store cannot be read.
     """
@@ -93,8 +94,12 @@ class RouteBatch:
     ) -> None:
         if errors not in ("raise", "keep"):
             raise ConfigurationError(f"errors = {shorten(errors)}: use 'raise' or 'keep'")
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"prefix = {shorten(prefix)}: give a string, '' for none")
+        if isinstance(revision, bool) or not isinstance(revision, int | None):
+            raise ConfigurationError(f"revision = {shorten(revision)}: give a whole number, or None for any")
         self.frozen = _frozen(router, routes, store, encoder, config)
-        _require_revision(self.frozen, revision)
+        _require_routes(self.frozen, revision)
         RouterConfig(workers=workers)  # says what is wrong with it here rather than in a cluster
         self.text = text
         self.prefix = prefix
@@ -245,6 +250,11 @@ def _frozen(
     if len(given) != 1:
         found = f"{' and '.join(given)} are" if given else "nothing is"
         raise ConfigurationError(f"{found} given: pass one of a router, routes='routes.yaml', store='routes.sqlite'")
+    for name, place in (("routes", routes), ("store", store)):
+        if not isinstance(place, str | Path | None):
+            raise ConfigurationError(f"{name} = {shorten(place)}: give a path as a string or Path")
+    if not isinstance(encoder, str | None):
+        resolve_encoder(encoder)  # says here that it is none, rather than in a cluster
     if routes is not None:
         return FrozenRoutes.load(routes, encoder=encoder, config=config)
     if store is not None:
@@ -255,7 +265,10 @@ def _frozen(
     return frozen.with_encoder(encoder)
 
 
-def _require_revision(frozen: FrozenRoutes, revision: int | None) -> None:
+def _require_routes(frozen: FrozenRoutes, revision: int | None) -> None:
+    if not frozen.routes:
+        # A query is answered then; hours of them would be spent on nothing, often for a mistyped namespace.
+        raise ConfigurationError("there are no routes: name the file or store that holds them")
     if revision is not None and revision != frozen.revision:
         raise ConfigurationError(
             f"the routes are at revision {frozen.revision}, this run was to use revision {revision}: start it anew, "

@@ -126,6 +126,7 @@ class _Run:
         if note is None or note["run"] != run:
             self._require_free(overwrite=overwrite)
             with self.parts.claimed():
+                self._require_free(overwrite=overwrite)  # another process may have finished it meanwhile
                 self.parts.begin(identity, overwrite=overwrite)
                 resumed = self._work(progress=progress)
                 self.parts.write_result(self._result_schema(), self._results())
@@ -143,8 +144,8 @@ class _Run:
         if path.resolve() == target:
             raise ConfigurationError(f"{path} cannot be read and written at the same time: name another file")
         self._batch.require_names(schema.names)
-        if schema.names.count(text) > 1:
-            raise ConfigurationError(f"{path}: two columns are named {text!r}: rename one")
+        if target.is_dir():
+            raise ConfigurationError(f"{target} is a folder: name a file for the result")
         if not _is_text(schema.field(text).type):
             raise ConfigurationError(f"{path}: the column {text!r} holds {schema.field(text).type}, no texts")
         require_target(target, self._result_schema())

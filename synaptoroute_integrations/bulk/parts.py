@@ -12,7 +12,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ class Parts:
 
     def get(self, number: int) -> pa.Table:
         """A part."""
-        return pa.parquet.read_table(self._path(number))
+        with pa.parquet.ParquetFile(self._path(number)) as file:
+            return file.read()
 
     def write_result(self, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
         """Write the result, but not yet where it is to be.
@@ -149,9 +150,10 @@ class Parts:
 
     def remove(self) -> None:
         """Remove the folder; what says that the run has come to its end goes last."""
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == FINISHED):
-            path.unlink()
-        self.folder.rmdir()
+        with suppress(FileNotFoundError):  # another process has found the run finished, and removes it too
+            for path in sorted(self.folder.iterdir(), key=lambda path: path.name == FINISHED):
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part-{number:08}.parquet"

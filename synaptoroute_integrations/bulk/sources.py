@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ except ModuleNotFoundError as error:
 BUFFER_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
 """How much of a CSV file is read at a time; no row may be longer. Arrow reads 32 times as much ahead."""
-PIECE = 4096
-"""Rows that are read at a time where the reader does not say."""
+PIECE, PIECE_BYTES = 4096, 1 << 24
+"""Rows that are read at a time at most, and about how much of JSON lines."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Source:
         path: The file.
         schema: Its columns.
         rows: How many there are.
-        read: Gives tables from a row on, of any size.
+        read: Gives tables from a row on, best of a given number of rows.
     """
 
     path: Path
     schema: pa.Schema
     rows: int
-    read: Callable[[int], Iterable[pa.Table]]
+    read: Callable[[int, int], Iterable[pa.Table]]
 
     def pieces(self, start: int, size: int) -> Iterator[pa.Table]:
         """The rows from ``start`` on, in tables of ``size`` rows, but for the last.
@@ -52,7 +53,7 @@ class Source:
         """
         rest = self.schema.empty_table()
         with _explained(self.path):
-            for table in self.read(start):
+            for table in self.read(start, size):
                 rest = pa.concat_tables([rest, table])
                 while len(rest) >= size:
                     yield rest.slice(0, size)
@@ -67,13 +68,19 @@ def open_source(path: Path) -> Source:
     Cells of a CSV file are texts, an empty one is missing. A field that an object in a JSON line lacks is missing.
 
     Raises:
-        ConfigurationError: It is not there, its suffix is none of those known, or it is damaged.
+        ConfigurationError: It is not there, its suffix is none of those known, it is damaged, or two of its columns
+            have one name.
     """
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
         raise ConfigurationError(f"{path}: the name of a file of texts ends in one of {', '.join(OPENERS)}")
     with _explained(path):
-        return opener(path)
+        source = opener(path)
+    names = source.schema.names
+    twins = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    if twins:
+        raise ConfigurationError(f"{path}: two columns are named {twins[0]!r}: rename one")
+    return source
 
 
 @contextmanager
@@ -81,11 +88,13 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn what is wrong with a file into an error that names it."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {path}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in UTF-8: convert it, or unpack it if it is compressed"
     if "straddling" in str(error):
         return f"a row is longer than {BLOCK_BYTES:,} bytes: write the file as Parquet or JSON lines"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -96,7 +105,7 @@ def _first_line(error: Exception) -> str:
 
 def _open_parquet(path: Path) -> Source:
     with _parquet(path) as file:
-        return Source(path, file.schema_arrow, file.metadata.num_rows, lambda start: _read_parquet(path, start))
+        return Source(path, file.schema_arrow, file.metadata.num_rows, partial(_read_parquet, path))
 
 
 def _parquet(path: Path) -> Any:
@@ -104,7 +113,7 @@ def _parquet(path: Path) -> Any:
     return pa.parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
 
 
-def _read_parquet(path: Path, start: int) -> Iterator[pa.Table]:
+def _read_parquet(path: Path, start: int, size: int) -> Iterator[pa.Table]:
     with _parquet(path) as file:
         groups: list[int] = []
         before = 0
@@ -115,7 +124,7 @@ def _read_parquet(path: Path, start: int) -> Iterator[pa.Table]:
             else:
                 before += rows
         skipped = start - before
-        for batch in file.iter_batches(PIECE, row_groups=groups):
+        for batch in file.iter_batches(min(size, PIECE), row_groups=groups):
             kept = batch.slice(min(skipped, len(batch)))
             skipped -= len(batch) - len(kept)
             yield pa.Table.from_batches([kept], file.schema_arrow)
@@ -127,12 +136,9 @@ def _read_parquet(path: Path, start: int) -> Iterator[pa.Table]:
 def _open_csv(path: Path) -> Source:
     with _csv(path, []) as reader:
         names = reader.schema.names
-    twins = [name for name in names if names.count(name) > 1]
-    if twins:
-        raise ConfigurationError(f"{path}: two columns are named {twins[0]!r}: rename one")
     with _csv(path, names) as reader:
         rows = sum(len(batch) for batch in reader)
-        return Source(path, reader.schema, rows, lambda start: _read_csv(path, names, start))
+        return Source(path, reader.schema, rows, partial(_read_csv, path, names))
 
 
 def _csv(path: Path, names: list[str]) -> Any:
@@ -149,7 +155,7 @@ def _csv(path: Path, names: list[str]) -> Any:
     )
 
 
-def _read_csv(path: Path, names: list[str], start: int) -> Iterator[pa.Table]:
+def _read_csv(path: Path, names: list[str], start: int, _size: int) -> Iterator[pa.Table]:
     with _csv(path, names) as reader:
         for batch in reader:
             kept = batch.slice(min(start, len(batch)))
@@ -167,13 +173,16 @@ def _open_json(path: Path) -> Source:
         try:
             found = _as_table(objects).schema
             schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except (pa.ArrowException, TypeError, OverflowError) as error:
+        except pa.ArrowException as error:
             raise ConfigurationError(
                 f"{path}, lines {numbers[0]} to {numbers[-1]}: a field has values of several kinds, or such as no "
                 f"column can hold: {_first_line(error)}"
             ) from error
-    final = schema
-    return Source(path, final, rows, lambda start: (_as_table(objects, final) for _, objects in _objects(path, start)))
+    return Source(path, schema, rows, partial(_read_json, path, schema))
+
+
+def _read_json(path: Path, schema: pa.Schema, start: int, _size: int) -> Iterator[pa.Table]:
+    return (_as_table(objects, schema) for _, objects in _objects(path, start))
 
 
 def _objects(path: Path, start: int) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
@@ -181,8 +190,19 @@ def _objects(path: Path, start: int) -> Iterator[tuple[list[int], list[dict[str,
     with path.open("rb") as file:
         written = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
         lines = islice(written, start, None)
-        while piece := list(islice(lines, PIECE)):
+        while piece := _some(lines):
             yield [number for number, _ in piece], [_object(path, number, line) for number, line in piece]
+
+
+def _some(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The next lines with their numbers: not too many, and fewer of long ones."""
+    piece, size = [], 0
+    for number, line in lines:
+        piece.append((number, line))
+        size += len(line)
+        if len(piece) == PIECE or size > PIECE_BYTES:
+            break
+    return piece
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -199,8 +219,15 @@ def _as_table(objects: list[dict[str, Any]], schema: pa.Schema | None = None) ->
     """Objects as a table, of the types that their values have together, or of a schema."""
     names = list(dict.fromkeys(key for each in objects for key in each)) if schema is None else schema.names
     types = [None] * len(names) if schema is None else schema.types
-    columns = [_column([each.get(name) for each in objects], kind) for name, kind in zip(names, types, strict=True)]
+    columns = [_field(objects, name, kind) for name, kind in zip(names, types, strict=True)]
     return pa.table(columns, names=names)
+
+
+def _field(objects: list[dict[str, Any]], name: str, kind: pa.DataType | None) -> pa.Array:
+    try:
+        return _column([each.get(name) for each in objects], kind)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise pa.ArrowInvalid(f"{shorten(name)}: {_first_line(error)}") from error
 
 
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:

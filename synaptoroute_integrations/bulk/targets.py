@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from synaptoroute_core import ConfigurationError
 from synaptoroute_core.errors import missing_extra
@@ -18,6 +18,8 @@ try:
     import pyarrow.parquet
 except ModuleNotFoundError as error:
     raise missing_extra("bulk", error) from error
+
+Writer: TypeAlias = Callable[[Any, pa.Schema, Iterable[pa.Table]], None]
 
 GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 24
@@ -34,13 +36,20 @@ def require_target(path: Path, schema: pa.Schema) -> None:
     if writer is None:
         raise ConfigurationError(f"{path}: the name of a file of decisions ends in one of {', '.join(WRITERS)}")
     for field in schema:
-        try:
-            writer(pa.BufferOutputStream(), pa.schema([field]), [pa.schema([field]).empty_table()])
-        except (pa.ArrowException, TypeError) as error:
-            raise ConfigurationError(
-                f"{path}: such a file cannot hold the column {field.name!r}, which is of the type {field.type}; "
-                "name a .parquet file, or leave the column out"
-            ) from error
+        # Parts of the result are Parquet files, whatever it is itself.
+        _require_column(path, field, _write_parquet, "no file can")
+        _require_column(path, field, writer, "such a file cannot", "name a .parquet file, or ")
+
+
+def _require_column(path: Path, field: pa.Field, writer: Writer, what: str, remedy: str = "") -> None:
+    schema = pa.schema([field])
+    try:
+        writer(pa.BufferOutputStream(), schema, [schema.empty_table()])
+    except (pa.ArrowException, TypeError) as error:
+        raise ConfigurationError(
+            f"{path}: {what} hold the column {field.name!r}, which is of the type {field.type}; {remedy}leave "
+            "the column out"
+        ) from error
 
 
 def write_target(path: Path, suffix: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -80,9 +89,11 @@ def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _write_csv(sink: Any, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    with pa.csv.CSVWriter(sink, schema) as writer:
+    # pyarrow writes no string views into such a file.
+    plain = pa.schema([each.with_type(pa.string()) if each.type == pa.string_view() else each for each in schema])
+    with pa.csv.CSVWriter(sink, plain) as writer:
         for table in tables:
-            writer.write_table(table)
+            writer.write_table(table if plain.equals(schema) else table.cast(plain))
 
 
 def _write_json(sink: Any, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -116,7 +127,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-WRITERS: dict[str, Callable[[Any, pa.Schema, Iterable[pa.Table]], None]] = {
+WRITERS: dict[str, Writer] = {
     ".parquet": _write_parquet,
     ".pq": _write_parquet,
     ".csv": _write_csv,

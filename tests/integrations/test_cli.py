@@ -15,7 +15,20 @@ from synaptoroute_core.changes import PutRoutes
 from synaptoroute_integrations.cli.commands import app
 from synaptoroute_integrations.escaping import visible
 
-COMMANDS = ("demo", "route", "add", "remove", "list", "fit", "calibrate", "undo-fit", "evaluate", "audit", "suggest")
+COMMANDS = (
+    "demo",
+    "route",
+    "route-file",
+    "add",
+    "remove",
+    "list",
+    "fit",
+    "calibrate",
+    "undo-fit",
+    "evaluate",
+    "audit",
+    "suggest",
+)
 
 
 def run(*arguments, **environment):

@@ -6,6 +6,7 @@ IN is a file of JSON: the texts. Into OUT it writes the rows of each form in whi
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,24 @@ class Signed(RouteBatch):
         return {**labelled, "router": [f"{os.getpid()} {id(self.router())}"] * len(batch["id"])}
 
 
+class Mortal(RouteBatch):
+    """Takes its process with it at the second batch, once for all processes."""
+
+    def __init__(self, *, mark: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.mark = Path(mark)
+        self.batches = 0
+
+    def __call__(self, batch: Any) -> Any:
+        self.batches += 1
+        if self.batches > 1 and not self.mark.exists():
+            self.mark.touch()
+            os._exit(1)
+        return super().__call__(batch)
+
+
 def on_ray(frozen: FrozenRoutes, rows: Rows) -> dict[str, Rows]:
-    """With two actors, in each form that Ray has."""
+    """With two actors, in each form that Ray has; and with one that dies."""
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     import ray
 
@@ -36,10 +53,10 @@ def on_ray(frozen: FrozenRoutes, rows: Rows) -> dict[str, Rows]:
     dataset = ray.data.from_items(rows)
     arguments = {"router": frozen, "text": "query", "errors": "keep", "with_revision": True}
 
-    def labelled(kind: type[RouteBatch], form: str) -> Rows:
+    def labelled(kind: type[RouteBatch], form: str, **more: str) -> Rows:
         found: Rows = dataset.map_batches(
             kind,
-            fn_constructor_kwargs=arguments,
+            fn_constructor_kwargs={**arguments, **more},
             batch_format=form,
             batch_size=20,
             compute=ray.data.ActorPoolStrategy(size=2),
@@ -49,6 +66,9 @@ def on_ray(frozen: FrozenRoutes, rows: Rows) -> dict[str, Rows]:
 
     forms = {form: labelled(RouteBatch, form) for form in ("numpy", "pandas", "pyarrow")}
     forms["signed"] = labelled(Signed, "numpy")
+    with tempfile.TemporaryDirectory() as folder:
+        forms["killed"] = labelled(Mortal, "pyarrow", mark=f"{folder}/mark")
+        assert Path(folder, "mark").exists()
     ray.shutdown()
     return forms
 
@@ -60,6 +80,7 @@ def on_spark(frozen: FrozenRoutes, rows: Rows) -> dict[str, Rows]:
 
     spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     frame = spark.createDataFrame([(row["id"], row["query"]) for row in rows], "id int, query string").repartition(6)
+    frame = frame.union(spark.createDataFrame([], frame.schema))  # partitions without a row
     label = RouteBatch(frozen, text="query", errors="keep", with_revision=True)
     schema = label.spark_schema(frame)
     forms = {
@@ -77,6 +98,7 @@ def on_dask(frozen: FrozenRoutes, rows: Rows) -> dict[str, Rows]:
     import pandas as pd
 
     frame = dask.dataframe.from_pandas(pd.DataFrame(rows), npartitions=6)
+    frame = dask.dataframe.concat([frame, frame[frame.id < 0]])  # partitions without a row
     label = RouteBatch(frozen, text="query", errors="keep", with_revision=True)
     labelled = frame.map_partitions(label, meta=label.dask_meta(frame))
     forms = {scheduler: labelled.compute(scheduler=scheduler, num_workers=2) for scheduler in ("threads", "processes")}

@@ -62,10 +62,10 @@ def require_decisions(rows, given):
 
 
 @needs("ray")
-def test_ray_gives_the_decisions_of_route_batch_and_opens_one_router_in_each_actor(rows_of, given):
+def test_ray_gives_the_decisions_of_route_batch_with_a_router_in_each_actor_even_if_one_dies(rows_of, given):
     forms = rows_of("ray")
     signed = forms.pop("signed")
-    assert set(forms) == {"numpy", "pandas", "pyarrow"}
+    assert set(forms) == {"numpy", "pandas", "pyarrow", "killed"}
     for rows in forms.values():
         require_decisions(rows, given)
     routers = {row["router"] for row in signed}

@@ -160,6 +160,8 @@ def test_a_text_that_the_model_fails_on_fails_alone(router, monkeypatch):
         ({"store": "nowhere.sqlite"}, "nowhere.sqlite"),
         ({"routes": "nowhere.yaml"}, "nowhere.yaml"),
         ({"router": "a router"}, "a router"),
+        ({"routes": 5}, "routes = 5"),
+        ({"store": ["a.sqlite"]}, r"store = \['a.sqlite'\]"),
     ],
 )
 def test_what_the_routes_come_from_is_named_once_and_there(arguments, named, tmp_path, monkeypatch):
@@ -177,6 +179,10 @@ def test_what_the_routes_come_from_is_named_once_and_there(arguments, named, tmp
         ({"allowed": ["refnd"]}, RouteNotFoundError, "refnd"),
         ({"config": RouterConfig()}, ConfigurationError, "config"),
         ({"revision": 7}, ConfigurationError, "revision 7"),
+        ({"revision": "1"}, ConfigurationError, "revision = '1'"),
+        ({"revision": True}, ConfigurationError, "revision = True"),
+        ({"prefix": None}, ConfigurationError, "prefix = None"),
+        ({"encoder": 5}, ConfigurationError, "5 is no encoder"),
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_is_sent_to_a_cluster(arguments, error, named, router):
@@ -198,6 +204,14 @@ def test_a_wrong_argument_is_told_before_anything_is_sent_to_a_cluster(arguments
 def test_a_batch_that_cannot_be_labelled_says_why(batch, named, router):
     with pytest.raises(ConfigurationError, match=named):
         RouteBatch(router)(batch)
+
+
+def test_no_routes_at_all_are_refused(tmp_path):
+    (tmp_path / "routes.yaml").write_text("[]")
+    with pytest.raises(ConfigurationError, match="there are no routes"):
+        RouteBatch(routes=tmp_path / "routes.yaml")
+    with AdaptiveRouter(encoder=HashingEncoder()) as empty, pytest.raises(ConfigurationError, match="no routes"):
+        RouteBatch(empty)
 
 
 def test_routes_of_another_encoder_are_refused_rather_than_encoded_anew_in_each_process(router, bundled):

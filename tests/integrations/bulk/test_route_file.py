@@ -1,6 +1,7 @@
 """From a file of texts to a file of decisions: what is in it, and what is refused."""
 
 import datetime as dt
+import gzip
 import json
 import sqlite3
 from contextlib import closing
@@ -15,6 +16,7 @@ import pytest
 from synaptoroute_core import ConfigurationError, InvalidTextError, StorageError
 from synaptoroute_integrations.bulk import RouteBatch
 from synaptoroute_integrations.bulk.files import route_file
+from synaptoroute_integrations.bulk.sources import open_source
 
 NAMES = ["route", "score", "margin", "confidence", "reason"]
 SUFFIXES = [".parquet", ".csv", ".jsonl"]
@@ -104,6 +106,49 @@ def test_types_and_metadata_of_a_parquet_file_survive(router, tmp_path):
     assert found.column("error").to_pylist() == [None, None, "the text is missing"]
 
 
+TEXT_TYPES = {
+    "string": pa.string(),
+    "large string": pa.large_string(),
+    "string view": pa.string_view(),
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "dictionary of large strings": pa.dictionary(pa.int8(), pa.large_string()),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", TEXT_TYPES)
+def test_texts_of_every_type_are_read_and_written(kind, suffix, router, judged, tmp_path):
+    texts = ["refund", "xyzzy", "refund", None]
+    given = write(tmp_path / "in.parquet", {"text": pa.array(texts, pa.string()).cast(TEXT_TYPES[kind])})
+    route_file(RouteBatch(router, errors="keep"), given, tmp_path / f"out{suffix}", part_rows=2)
+    rows = read(tmp_path / f"out{suffix}")
+    assert [row["text"] for row in rows] == texts
+    assert decided(rows[:3]) == judged(router, texts[:3])
+    if suffix == ".parquet":
+        found, expected = map(pa.parquet.read_schema, (tmp_path / "out.parquet", given))
+        assert found.field("text") == expected.field("text")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.null()])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_column_without_any_text_keeps_an_error_in_each_row(suffix, kind, router, tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": pa.nulls(3, kind)})
+    report = route_file(RouteBatch(router, errors="keep"), given, tmp_path / f"out{suffix}")
+    assert (report.rows, report.errors) == (3, 3)
+    assert [row["error"] for row in read(tmp_path / f"out{suffix}")] == ["the text is missing"] * 3
+
+
+@pytest.mark.slow
+def test_a_table_of_ten_thousand_columns_and_a_text_of_megabytes_pass(router, tmp_path):
+    columns = {f"column {number}": [number] * 3 for number in range(10_000)}
+    given = write(tmp_path / "in.parquet", {"text": ["refund " * 500_000, "refund", "xyzzy"], **columns})
+    route_file(RouteBatch(router), given, tmp_path / "out.parquet")
+    found = pa.parquet.ParquetFile(tmp_path / "out.parquet").read()
+    assert found.schema.names == ["text", *columns, *NAMES]
+    assert found.column("route").to_pylist() == ["refund", "refund", None]
+    assert found.column("column 9999").to_pylist() == [9999] * 3
+
+
 def test_the_cells_of_a_csv_file_stay_as_they_are(router, tmp_path):
     lines = '\ufefftext,code,note\r\n"refund, now",007,""\r\nrefund,1e3,\r\n"two\nlines",+1,"say ""hi"""\r\n'
     (tmp_path / "in.csv").write_bytes(lines.encode())
@@ -129,11 +174,28 @@ def test_objects_of_json_lines_may_differ_in_their_fields(router, tmp_path):
     ]
 
 
+def test_long_lines_of_json_are_read_a_few_at_a_time(router, tmp_path, monkeypatch):
+    monkeypatch.setattr("synaptoroute_integrations.bulk.sources.PIECE_BYTES", 1000)
+    rows = [{"text": "refund " * 50, "n": number} for number in range(20)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = open_source(tmp_path / "in.jsonl")
+    assert {len(table) for table in source.read(0, 20)} == {3, 2}
+    assert [row["n"] for table in source.pieces(4, 7) for row in table.to_pylist()] == list(range(4, 20))
+
+
+def test_no_more_rows_of_a_parquet_file_are_read_than_are_kept_together(tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": ["refund"] * 100})
+    assert max(map(len, open_source(given).read(0, 7))) == 7
+
+
 def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
     given = write(tmp_path / "in.parquet", {"text": ["refund"], "x": [float("nan")], "day": [dt.date(2024, 5, 1)]})
     route_file(RouteBatch(router), given, tmp_path / "out.jsonl")
     (row,) = read(tmp_path / "out.jsonl")
     assert (row["x"], row["day"]) == (None, "2024-05-01")
+
+
+MIXED = b'{"text": "x", "n": 1}\n' * 4096 + b'{"text": "x", "n": "a"}\n'
 
 
 # --- what is refused -------------------------------------------------------------------------------
@@ -151,13 +213,17 @@ def test_what_json_has_no_number_for_is_left_out(router, tmp_path):
         ("in.csv", b"text,a,a\nx,y,z\n", "two columns are named 'a'"),
         ("in.csv", b"text,a\nx,y\nz\n", "cannot read"),
         ("in.csv", b"text\nx\xff\n", "cannot read"),
+        pytest.param("in.csv", gzip.compress(b"text\nx\n"), "no text in UTF-8.*compressed", id="compressed"),
+        pytest.param("in.csv", "text\nx\n".encode("utf-16"), "no text in UTF-8", id="UTF-16"),
         pytest.param("in.csv", b'text\n"' + b"x" * 3_000_000 + b'"\n', "a row is longer than 1,048,576", id="wide"),
         ("in.jsonl", b"", "no column 'text'"),
         ("in.jsonl", b'{"text": "x"}\n{"text": \n', "line 2 is not JSON"),
         ("in.jsonl", b'{"text": "x\xff"}\n', "line 1 is not JSON"),
         ("in.jsonl", b'{"text": "x"}\n["y"]\n', "line 2"),
-        ("in.jsonl", b'{"text": "x"}\n{"text": 5}\n', "lines 1 to 2"),
+        ("in.jsonl", b'{"text": "x"}\n{"text": 5}\n', "lines 1 to 2: .*'text'"),
+        pytest.param("in.jsonl", MIXED, "lines 4097 to 4097: .*Field n", id="mixed late"),
         ("in.jsonl", b'{"text": 5}\n', "int64, no texts"),
+        ("in.jsonl", b'{"text": "x", "n": {}}\n', r"no file can hold the column 'n', .*struct<>; leave"),
         ("in.jsonl", b'{"text": "x", "n": 123456789012345678901234567890}\n', "lines 1 to 1"),
     ],
 )
@@ -183,6 +249,22 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(name, col
     with pytest.raises(ConfigurationError, match=named):
         route_file(RouteBatch(router), given, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+@pytest.mark.parametrize("names", [["text", "a", "a"], ["text", "text", "b"]])
+def test_two_columns_of_one_name_are_refused_before_the_work(names, router, tmp_path):
+    given = write(tmp_path / "in.parquet", pa.table([["x"], ["y"], ["z"]], names=names))
+    with pytest.raises(ConfigurationError, match="two columns are named"):
+        route_file(RouteBatch(router), given, tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_folder_is_no_result_even_if_it_may_be_overwritten(router, tmp_path):
+    given = write(tmp_path / "in.parquet", {"text": ["x"]})
+    (tmp_path / "out.parquet").mkdir()
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        route_file(RouteBatch(router), given, tmp_path / "out.parquet", overwrite=True)
+    assert not (tmp_path / "out.parquet.parts").exists()
 
 
 def test_a_file_that_is_there_is_replaced_only_if_told_to_and_only_when_the_new_one_is_complete(router, tmp_path):

@@ -16,6 +16,7 @@ from killed import label
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, HashingEncoder, InvalidTextError, RouterConfig
 from synaptoroute_integrations.bulk import RouteBatch
 from synaptoroute_integrations.bulk.files import route_file
+from synaptoroute_integrations.bulk.parts import Parts
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60
@@ -185,6 +186,40 @@ def test_a_part_that_is_damaged_is_done_again(stopped, router):
     (target.with_name("out.parquet.parts") / "part-00000001.parquet").write_bytes(b"PAR1")
     report = route_file(RouteBatch(router, errors="keep"), given, target, part_rows=20)
     assert (report.rows, report.resumed) == (71, 20)
+
+
+def test_a_result_that_another_process_finishes_meanwhile_is_not_replaced(router, tmp_path, monkeypatch):
+    given, target = write(tmp_path / "in.parquet", ["refund"]), tmp_path / "out.parquet"
+    mkdir = Path.mkdir
+
+    def meanwhile(self, *arguments, **more):
+        target.write_text("the other's")
+        mkdir(self, *arguments, **more)
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Path, "mkdir", meanwhile)
+        with pytest.raises(ConfigurationError, match="is there already"):
+            route_file(RouteBatch(router), given, target)
+    assert target.read_text() == "the other's"
+
+
+def test_two_processes_may_remove_what_is_left_of_one_run(router, tmp_path, monkeypatch):
+    """The second of two calls finds the result there while the first is about to remove the folder."""
+    given, target = write(tmp_path / "in.parquet", ["refund"]), tmp_path / "out.parquet"
+    unlink, others = Path.unlink, []
+
+    def meanwhile(self, *arguments, **more):
+        if self.parent.name == "out.parquet.parts" and not others:
+            others.append(shutil.rmtree(self.parent))
+        unlink(self, *arguments, **more)
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Parts, "remove", lambda _: None)
+        route_file(RouteBatch(router), given, target)
+    monkeypatch.setattr(Path, "unlink", meanwhile)
+    assert route_file(RouteBatch(router), given, target).rows == 1
+    assert others
+    assert target.exists()
 
 
 @pytest.mark.slow
