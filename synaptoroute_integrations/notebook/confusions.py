@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from synaptoroute_core import ConfigurationError, EvaluationReport, RouteNotFoundError
-from synaptoroute_core.errors import shorten
+from synaptoroute_core import EvaluationReport, RouteNotFoundError
+from synaptoroute_integrations.notebook.arguments import flag, listed
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Grid
 from synaptoroute_integrations.notebook.judgements import counted, excerpt, judgements_of, percent
 from synaptoroute_integrations.notebook.picture import Picture
@@ -25,7 +25,7 @@ Cells: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
 
 
 def confusion_matrix(
-    report: EvaluationReport, *, routes: Sequence[str] | None = None, normalise: bool = True
+    report: EvaluationReport, *, routes: Iterable[str] | None = None, normalise: bool = True
 ) -> Picture:
     """What was chosen for each label: one row a label, one column a choice.
 
@@ -36,17 +36,18 @@ def confusion_matrix(
     Args:
         report: What ``router.evaluate(examples)`` returned.
         routes: Names of the routes to show, in this order; None = all, or the 30 of the most frequent confusions.
+            Anything that can be gone through once, such as an iterator or a column of a frame.
         normalise: Whether a cell is the share of its row, in percent; else it is the number of texts.
 
     Raises:
         ConfigurationError: It is no report, has no texts, or ``routes`` is no list of names.
         RouteNotFoundError: One of ``routes`` is not in the report.
     """
-    return Picture(_confusion_chart(report, routes, normalise=normalise))
-
-
-def _confusion_chart(report: EvaluationReport, routes: Sequence[str] | None, *, normalise: bool) -> Chart:
     judgements_of(report)  # refuses what is no report
+    return Picture(_confusion_chart(report, routes, normalise=flag("normalise", normalise)))
+
+
+def _confusion_chart(report: EvaluationReport, routes: Iterable[str] | None, *, normalise: bool) -> Chart:
     names = _all_names(report)
     shown = _most_confused(report, names) if routes is None else _require_names(routes, names)
     cells = _cells_of(report, shown)
@@ -100,14 +101,12 @@ def _most_confused(report: EvaluationReport, names: Sequence[str]) -> list[str]:
     return (confused or missed or list(names))[:SHOWN_ROUTES]
 
 
-def _require_names(routes: Sequence[str], names: Iterable[str]) -> list[str]:
-    if isinstance(routes, str) or not routes:
-        raise ConfigurationError(f"routes = {shorten(routes)}: give a list of one or more names of routes, or None")
-    known = list(names)
-    for name in routes:
-        if name not in known:
+def _require_names(routes: Iterable[str], known: Sequence[str]) -> list[str]:
+    shown = listed("routes", routes, "names of routes, or None for all", least=1)
+    for name in shown:
+        if not isinstance(name, str) or name not in known:
             raise RouteNotFoundError(name, known)
-    return list(dict.fromkeys(routes))
+    return list(dict.fromkeys(map(str, shown)))
 
 
 def _cells_of(report: EvaluationReport, shown: Sequence[str]) -> Cells:

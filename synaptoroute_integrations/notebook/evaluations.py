@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from synaptoroute_core import CalibrationBin, ConfigurationError, EvaluationReport
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.evaluation.evaluating import coverage_at, risk_curve
-from synaptoroute_core.types import NUMBERS
+from synaptoroute_integrations.notebook.arguments import flag, number
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Layer, Line, Points, Rule, Tone
 from synaptoroute_integrations.notebook.confusions import confusion_matrix
 from synaptoroute_integrations.notebook.judgements import (
@@ -66,7 +66,7 @@ def score_histograms(report: EvaluationReport, *, normalise: bool = False) -> Pi
     Raises:
         ConfigurationError: It is no report, or has no texts.
     """
-    return Picture(_histogram_chart(report, normalise=normalise))
+    return Picture(_histogram_chart(report, normalise=flag("normalise", normalise)))
 
 
 def _histogram_chart(report: EvaluationReport, *, normalise: bool) -> Chart:
@@ -165,8 +165,9 @@ def risk_coverage(
 
 
 def _risk_chart(report: EvaluationReport, error: float, others: Mapping[str, EvaluationReport]) -> Chart:
-    if isinstance(error, bool) or not isinstance(error, NUMBERS) or not 0 <= error < 1:
-        raise ConfigurationError(f"error = {shorten(error)}: use a share from 0 to below 1, such as 0.02 for 2 %")
+    remedy = "use a share from 0 to below 1, such as 0.02 for 2 %"
+    if not 0 <= number("error", error, remedy) < 1:
+        raise ConfigurationError(f"error = {shorten(error)}: {remedy}")
     if not isinstance(others, Mapping):
         raise ConfigurationError(f"others = {shorten(others)}: give reports by name, such as {{'before': report}}")
     layers: list[Layer] = [Rule(error, f"{percent(error)} error", axis="y")]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision
+from synaptoroute_core import AdaptiveRouter, Decision
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.encoders import encode_texts
-from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.text import clean_query
+from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Layer, Note, Points, Tone
 from synaptoroute_integrations.notebook.judgements import counted, percent
 from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, shortened
@@ -67,7 +67,8 @@ def intent_map(
         RouterClosedError: The router is closed.
         EncoderError: The encoder failed on a query.
     """
-    texts = _queries(queries)
+    texts = [clean_query(text) for text in listed("queries", queries, "texts")]
+    seed = whole("seed", seed, least=0)
     scene = _Scene.of(router)
     vectors = encode_texts(router.encoder, texts)
     drawn = scene.draw(seed)
@@ -79,12 +80,6 @@ def intent_map(
         projection = Projection(every[drawn], asked, ("coordinate 1", "coordinate 2"), "placed as given")
     decisions = router.route_batch(texts)
     return Picture(_map(scene, drawn, projection, list(zip(texts, decisions, strict=True))))
-
-
-def _queries(queries: Iterable[str]) -> list[str]:
-    if isinstance(queries, str) or not isinstance(queries, Iterable):
-        raise ConfigurationError(f"queries = {shorten(queries)}: give a list of texts")
-    return [clean_query(text) for text in queries]
 
 
 @dataclass(frozen=True)

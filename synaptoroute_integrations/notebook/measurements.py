@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError
-from synaptoroute_core.errors import shorten
+from synaptoroute_core import AdaptiveRouter
+from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Rule
 from synaptoroute_integrations.notebook.judgements import counted, room_over
 from synaptoroute_integrations.notebook.learning import learning_curve
 from synaptoroute_integrations.notebook.picture import Picture
-from synaptoroute_integrations.notebook.routers import require_count, routes_of, without_memory
+from synaptoroute_integrations.notebook.routers import routes_of, without_memory
 
 __all__ = ["latency_distribution", "learning_curve"]
 
@@ -43,15 +43,11 @@ def latency_distribution(router: AdaptiveRouter, texts: Iterable[str], *, repeat
         InvalidTextError: A text is not usable.
         EncoderError: The encoder failed on a text.
     """
-    return Picture(_latency_chart(router, texts, repeats))
+    routes_of(router)  # refuses what is none
+    return Picture(_latency_chart(router, listed("texts", texts, "queries", least=1), whole("repeats", repeats)))
 
 
-def _latency_chart(router: AdaptiveRouter, texts: Iterable[str], repeats: int) -> Chart:
-    routes_of(router)
-    require_count("repeats", repeats)
-    queries = [] if isinstance(texts, str) else list(texts)
-    if not queries:
-        raise ConfigurationError(f"texts = {shorten(texts)}: give a list of one or more queries")
+def _latency_chart(router: AdaptiveRouter, queries: Sequence[str], repeats: int) -> Chart:
     with without_memory(router) as twin:
         twin.route(queries[0])
         seconds = [_seconds_of(twin, text) for _ in range(repeats) for text in queries]

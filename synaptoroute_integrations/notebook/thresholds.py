@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synaptoroute_core import ConfigurationError, EvaluationReport, RouteNotFoundError, RouteQuality
+from synaptoroute_core.errors import shorten
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Floats, Layer, Line, Note, Points
 from synaptoroute_integrations.notebook.judgements import Judgements, Thresholds, counted, judgements_of
 from synaptoroute_integrations.notebook.picture import Picture
@@ -51,9 +52,12 @@ def threshold_curves(report: EvaluationReport, route: str | None = None) -> Pict
             are labelled with. As in the report, a route that is never chosen then has a precision of 0.
 
     Raises:
-        ConfigurationError: It is no report, or has no texts that would have a precision or a recall.
+        ConfigurationError: It is no report, or has no texts that would have a precision or a recall; or the route is
+            no name.
         RouteNotFoundError: There is no such route in the report.
     """
+    if route is not None and not isinstance(route, str):
+        raise ConfigurationError(f"route = {shorten(route)}: give a route's name, or None for means over the routes")
     return Picture(_threshold_chart(report, route))
 
 

@@ -28,6 +28,7 @@ from synaptoroute_core.errors import shorten
 from synaptoroute_core.protocols import require_inspectable
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.types import checked_examples
+from synaptoroute_integrations.notebook.arguments import listed
 from synaptoroute_integrations.notebook.outlooks import Outlook, Trial
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Session:
         if not hasattr(router, "add_utterances"):
             raise ConfigurationError(f"router = {shorten(router)}: its routes cannot be changed")
         self._router = router
-        self._examples = checked_examples(examples, router.routes)
+        self._examples = checked_examples(listed("examples", examples, "pairs of a text and a label"), router.routes)
         self._asked: dict[str, None] = {}
         self._steps: list[Step] = []
         self._lineup: Lineup | None = None

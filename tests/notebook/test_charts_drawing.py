@@ -5,7 +5,7 @@ import json
 import matplotlib as mpl
 import numpy as np
 import pytest
-from conftest import HOSTILE, PLACES
+from drawn import HOSTILE, PLACES
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.colors import to_hex
 from matplotlib.text import Text

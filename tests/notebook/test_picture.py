@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import HOSTILE
+from drawn import HOSTILE
 from PIL import Image
 
 from synaptoroute_core import ConfigurationError
