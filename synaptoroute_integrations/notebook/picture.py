@@ -101,7 +101,7 @@ class Picture:
         return draw_static(self._chart, dark=flag("dark", dark))
 
     def save(self, path: str | Path, *, dark: bool = False, scale: float = 2.0) -> None:
-        """Write it to a file, with no ground of its own.
+        """Write it to a file, with no ground of its own. The same picture gives the same bytes.
 
         Args:
             path: ``.png``, ``.svg`` and ``.pdf`` are static; ``.html`` is an interactive page that needs no network.
@@ -173,7 +173,8 @@ class Picture:
         return {PNG: b64encode(encode_static(self.static())).decode()}
 
     def _page(self) -> str:
-        drawn = self.figure.to_html(full_html=False, include_plotlyjs=True, config=SETTINGS)
+        # By default, plotly names its place on the page by chance, and no two files of one picture are the same.
+        drawn = self.figure.to_html(full_html=False, include_plotlyjs=True, config=SETTINGS, div_id="picture")
         texts = {"title": self._chart.title, "summary": self._chart.summary}
         return PAGE.format(figure=drawn, **{name: html.escape(visible(text)) for name, text in texts.items()})
 

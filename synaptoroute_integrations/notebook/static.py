@@ -41,6 +41,9 @@ COLOURS = 256
 PADDING = 0.08
 """Inches."""
 
+NAMES_FROM = "synaptoroute"
+"""What the names of parts of an SVG are made from, which otherwise are other ones in each run."""
+
 HARMLESS = r"Glyph \d+|Matplotlib currently does not support|constrained_layout not applied"
 """What matplotlib warns of when a font lacks a sign, or names leave the marks no room: it draws all the same."""
 
@@ -75,7 +78,7 @@ def draw_static(chart: Chart, *, dark: bool = False) -> Figure:
 
 
 def write_static(figure: Figure, target: str | Path | IO[bytes], kind: str, *, scale: float) -> None:
-    """Write a figure to a file, without the time of writing.
+    """Write a figure to a file: the same figure gives the same bytes, with no time of writing and no random names.
 
     Args:
         figure: What :func:`draw_static` returned.
@@ -83,8 +86,10 @@ def write_static(figure: Figure, target: str | Path | IO[bytes], kind: str, *, s
         kind: ``png``, ``svg`` or ``pdf``.
         scale: Pixels of a png for each of the chart's.
     """
+    from matplotlib import rc_context
+
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": NAMES_FROM}):
         warnings.filterwarnings("ignore", HARMLESS, UserWarning)
         figure.savefig(
             target, format=kind, dpi=scale * PIXELS_PER_INCH, facecolor="none", edgecolor="none", metadata=undated
