@@ -13,6 +13,7 @@ from synaptoroute_core.changes import Vectors
 from synaptoroute_core.encoders import encode_texts
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.text import clean_query
+from synaptoroute_core.views.decisions import measured_by
 from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Layer, Note, Points, Tone
 from synaptoroute_integrations.notebook.judgements import counted, percent
@@ -169,9 +170,10 @@ def _outcome(decision: Decision) -> str:
         return f"no route: {decision.reason.replace('_', ' ')}"
     best = decision.candidates[0]
     needed = "" if best.threshold is None else f", needed {best.threshold:.2f}"
+    found = f"{measured_by(decision.scorer)} {best.score:.2f}{needed}"
     if decision.route is None:
-        return f"no route: {decision.reason.replace('_', ' ')}\nbest: {best.route}, score {best.score:.2f}{needed}"
-    return f"query for {decision.route}\nscore {best.score:.2f}{needed}"
+        return f"no route: {decision.reason.replace('_', ' ')}\nbest: {best.route}, {found}"
+    return f"query for {decision.route}\n{found}"
 
 
 def _summary(

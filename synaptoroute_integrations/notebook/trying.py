@@ -45,7 +45,7 @@ class Lineup:
 
     Attributes:
         revision: The revision.
-        thresholds: The score that each route needs, by its name.
+        thresholds: The score that each route needs, by its name; where a fitted head decides, the confidence.
         utterances: How many there are.
         fitted: Whether a fitted head decides: all routes then need the same confidence, whatever their own threshold.
     """
@@ -56,7 +56,7 @@ class Lineup:
     fitted: bool
 
     def threshold_of(self, route: str | None) -> float:
-        """The score that a route needs, or for None, that most of them do; 0 where there is none."""
+        """The score or confidence that a route needs, or for None, that most of them do; 0 where there is none."""
         if route is not None:
             return self.thresholds.get(route, 0.0)
         return statistics.mode(self.thresholds.values()) if self.thresholds else 0.0
