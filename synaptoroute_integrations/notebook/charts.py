@@ -26,6 +26,7 @@ class Axis:
     Attributes:
         title: What is counted, with its unit in parentheses where it has one.
         limits: Where it begins and ends; None = where the marks do.
+        ticks: Where numbers stand on it; empty = wherever the renderer finds it good.
         categories: Names of the places 0, 1, 2, ... along it; empty = an axis of numbers.
         percent: Whether the numbers are shares from 0 to 1, written as percentages.
         logarithmic: Whether equal steps are equal factors.
@@ -36,6 +37,7 @@ class Axis:
 
     title: str
     limits: tuple[float, float] | None = None
+    ticks: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     percent: bool = False
     logarithmic: bool = False

@@ -12,10 +12,11 @@ from tqdm.auto import tqdm
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Encoder, EvaluationReport, Example, Route
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.types import checked_examples
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.examples import limit_utterances
 from synaptoroute_integrations.notebook.arguments import flag, flag_or_none, listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Line
-from synaptoroute_integrations.notebook.judgements import counted, percent
+from synaptoroute_integrations.notebook.labels import percent
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.routers import RememberingEncoder, routes_of
 
@@ -55,6 +56,7 @@ def learning_curve(
     return Picture(chart)
 
 
+MOST_TICKS = 18
 FIGURES = ("accuracy", "answered_right")
 
 
@@ -95,15 +97,32 @@ def _learning_chart(
     for size, seed in tqdm(plans, desc="routers", unit="router", leave=False, disable=not progress):
         found[size].append(run(limit_utterances(routes, size, seed=seed)))
     return Chart(
-        title="What more utterances bring",
+        title="Learning curve",
         summary=_summary(found, inside, dropped, fit=fit),
-        x=Axis("Utterances of each route (number)", logarithmic=True),
+        x=Axis("Training size (utterances per route)", logarithmic=True, ticks=_ticks(list(found))),
         y=Axis("Share of in-scope texts", limits=(0.0, 1.05), percent=True),
         layers=(
-            _line("best candidate right", {size: [one.accuracy for one in each] for size, each in found.items()}),
-            _line("answered rightly", {size: [one.answered_right for one in each] for size, each in found.items()}, 1),
+            _line(
+                "accuracy (best candidate right)",
+                {size: [one.accuracy for one in each] for size, each in found.items()},
+            ),
+            _line(
+                "recall (answered rightly)",
+                {size: [one.answered_right for one in each] for size, each in found.items()},
+                1,
+            ),
         ),
     )
+
+
+def _ticks(sizes: Sequence[int]) -> tuple[float, ...]:
+    """The sizes, but for those that on a logarithmic axis would stand on the one before."""
+    shown = [sizes[0]]
+    apart = (sizes[-1] / sizes[0]) ** (1 / MOST_TICKS)
+    for size in sizes[1:]:
+        if size >= apart * shown[-1]:
+            shown.append(size)
+    return tuple(map(float, shown))
 
 
 def _remembering(router: AdaptiveRouter, routes: Iterable[Route]) -> RememberingEncoder:

@@ -14,10 +14,10 @@ from synaptoroute_core.encoders import encode_texts
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.views.decisions import measured_by
+from synaptoroute_core.views.words import counted, cut
 from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Layer, Note, Points, Tone
-from synaptoroute_integrations.notebook.judgements import counted, percent
-from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, shortened
+from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, percent
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.placement import free_places
 from synaptoroute_integrations.notebook.projections import Method, Projection, Reducer, clean_places, project
@@ -128,7 +128,7 @@ def _map(
 ) -> Chart:
     across, upwards = projection.titles
     return Chart(
-        title="Utterances of the routes",
+        title="Map of the utterances' embeddings",
         summary=" ".join(_summary(scene, drawn, projection, asked)),
         x=Axis(across, hidden=True),
         y=Axis(upwards, hidden=True),
@@ -147,7 +147,7 @@ def _utterances(scene: _Scene, drawn: NDArray[np.intp], projection: Projection) 
         hover = [f"{scene.texts[place]}\n{name}" for place in drawn[own]]
         yield Points(name, places[:, 0], places[:, 1], tone=owner, hover=hover, size=size)
     if len(scene.names) <= MOST_NAMED:
-        labels = [shortened(name, LABEL_CHARACTERS) for name in scene.names]
+        labels = [cut(name, LABEL_CHARACTERS) for name in scene.names]
         for label, (x, y) in zip(labels, free_places(middles, labels, projection.queries, ROOM).tolist(), strict=True):
             yield Note(x, y, label, arrow=False)
 

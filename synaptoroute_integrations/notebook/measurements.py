@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from synaptoroute_core import AdaptiveRouter
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Rule
-from synaptoroute_integrations.notebook.judgements import counted, room_over
+from synaptoroute_integrations.notebook.labels import room_over
 from synaptoroute_integrations.notebook.learning import learning_curve
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.routers import routes_of, without_memory
@@ -59,10 +60,10 @@ def _latency_chart(router: AdaptiveRouter, queries: Sequence[str], repeats: int)
     wide = bool(nearly_all > WIDE * half)
     bars = _latency_bars(times, wide=wide)
     return Chart(
-        title="Time of one query",
+        title="Latency of single queries",
         summary=_latency_summary(times, together_ms, queries, wide=wide),
-        x=Axis("Time (milliseconds)", logarithmic=wide),
-        y=Axis("Queries (number)", limits=room_over([bars])),
+        x=Axis("Latency (ms)", logarithmic=wide),
+        y=Axis("Frequency (queries)", limits=room_over([bars])),
         layers=(
             bars,
             *(
@@ -86,7 +87,7 @@ def _latency_bars(times: Floats, *, wide: bool) -> Bars:
         edges[[0, -1]] = shown.min(), shown.max()  # to the last bit, which powers and roots do not give back
     counts, _ = np.histogram(shown, edges)
     hover = [
-        f"{low:.3f} to {high:.3f} ms: {int(count):,} of the queries"
+        f"{low:.3f} to {high:.3f} ms: {counted(int(count), 'query', 'queries')}"
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
     return Bars("", edges, counts.astype(np.float64), 0, hover)
@@ -95,14 +96,14 @@ def _latency_bars(times: Floats, *, wide: bool) -> Bars:
 def _latency_summary(times: Floats, together_ms: float, queries: Sequence[str], *, wide: bool) -> str:
     half, most, nearly_all = np.percentile(times, PERCENTILES)
     summary = (
-        f"{len(times):,} times, one query after another: p50 {half:.2f} ms, p95 {most:.2f} ms, p99 {nearly_all:.2f} "
-        f"ms, the longest {times.max():.2f} ms. All {counted(len(queries), 'text')} in one route_batch() take "
-        f"{together_ms:.2f} ms each. Measured on this machine, without the memory for texts asked before."
+        f"{counted(len(times), 'query', 'queries')}, one after another: p50 {half:.2f} ms, p95 {most:.2f} ms, p99 "
+        f"{nearly_all:.2f} ms, the longest {times.max():.2f} ms. In one route_batch(): {together_ms:.2f} ms a text. "
+        "Measured on this machine, without the memory for texts asked before."
     )
     beyond = 0 if wide else int((times > SHOWN_TAIL * nearly_all).sum())
     if beyond:
         summary += f" Not shown: {beyond:,} that took over {SHOWN_TAIL * nearly_all:.2f} ms."
     again = len(queries) - len(set(queries))
     if again:
-        summary += f" {again:,} of the texts came before in the list: a batch encodes those only once."
+        summary += f" Of the texts, {again:,} came before in the list: a batch encodes none twice."
     return summary

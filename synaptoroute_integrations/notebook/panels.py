@@ -11,7 +11,8 @@ from synaptoroute_core import Decision, SynaptoRouteError
 from synaptoroute_core.errors import missing_extra
 from synaptoroute_core.text import visible
 from synaptoroute_core.views.decisions import measured_by
-from synaptoroute_core.views.markup import SEPARATOR, counted
+from synaptoroute_core.views.markup import SEPARATOR
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.notebook.outlooks import outlook_html
 from synaptoroute_integrations.notebook.trying import Session
 

@@ -13,7 +13,7 @@ from synaptoroute_core.changes import Vectors
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_integrations.notebook.arguments import one_of
 from synaptoroute_integrations.notebook.charts import Floats
-from synaptoroute_integrations.notebook.judgements import percent
+from synaptoroute_integrations.notebook.labels import percent
 
 Method: TypeAlias = Literal["pca", "umap"]
 METHODS = ("pca", "umap")

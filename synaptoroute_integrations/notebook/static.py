@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from synaptoroute_core.errors import missing_extra
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.notebook.artists import PIXELS_PER_INCH, POINT, SMALL, Easel, Handle
 from synaptoroute_integrations.notebook.charts import Axis, Chart
 from synaptoroute_integrations.notebook.labels import (
@@ -19,7 +20,6 @@ from synaptoroute_integrations.notebook.labels import (
     category_step,
     names_in_legend,
     room_along,
-    shortened,
     stands_above,
     stands_on_end,
 )
@@ -72,7 +72,7 @@ def draw_static(chart: Chart, *, dark: bool = False) -> Figure:
     _frame(axes, chart, colour)
     if names_in_legend(chart):
         _legend(axes, handles, colour)
-    figure.suptitle(shortened(chart.title, TITLE_CHARACTERS), x=0.01, ha="left", color=colour, fontsize=16 * POINT)
+    figure.suptitle(cut(chart.title, TITLE_CHARACTERS), x=0.01, ha="left", color=colour, fontsize=16 * POINT)
     _plain_text(figure)
     return figure
 
@@ -127,7 +127,7 @@ def _frame(axes: Axes, chart: Chart, colour: str) -> None:
     for axis, drawn in ((chart.x, axes.xaxis), (chart.y, axes.yaxis)):
         drawn.set_tick_params(which="both", length=0)
         drawn.set_tick_params(labelsize=SMALL * POINT, labelcolor=colour, labelfontfamily=_families())
-        drawn.set_label_text(shortened(axis.title, TITLE_CHARACTERS), color=colour, fontsize=SMALL * POINT)
+        drawn.set_label_text(cut(axis.title, TITLE_CHARACTERS), color=colour, fontsize=SMALL * POINT)
         if axis.hidden or axis.categories:
             drawn.grid(visible=False)
         else:
@@ -152,13 +152,15 @@ def _numbers(axis: Axis, drawn: matplotlib_axis.Axis) -> None:
     if axis.logarithmic:
         drawn.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         drawn.set_minor_formatter(ticker.NullFormatter())
+    if axis.ticks and not axis.hidden:
+        drawn.set_major_locator(ticker.FixedLocator(axis.ticks))
 
 
 def _categories(axis: Axis, drawn: matplotlib_axis.Axis, pixels: int, angle: int) -> None:
     """Names in the place of numbers; some of them, if they are too many."""
     if axis.categories:
         step = category_step(axis, pixels)
-        names = [shortened(name, LABEL_CHARACTERS) for name in axis.categories[::step]]
+        names = [cut(name, LABEL_CHARACTERS) for name in axis.categories[::step]]
         drawn.set_ticks(range(0, len(axis.categories), step), labels=names)
         drawn.set_tick_params(labelsize=category_font(axis) * POINT, labelrotation=angle)
 
@@ -190,7 +192,7 @@ def _legend(axes: Axes, handles: Sequence[tuple[str, Handle]], colour: str) -> N
         labelcolor=colour,
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_text(shortened(name, LEGEND_CHARACTERS))
+        text.set_text(cut(name, LEGEND_CHARACTERS))
 
 
 def _plain_text(figure: Figure) -> None:
