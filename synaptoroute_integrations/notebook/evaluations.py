@@ -90,6 +90,7 @@ def _histogram_chart(report: EvaluationReport, *, normalise: bool) -> Chart:
         y=Axis(
             "Relative frequency among texts of the kind" if normalise else "Frequency (texts)",
             limits=room_over(layers),
+            whole=not normalise,
             percent=normalise,
         ),
         layers=(*layers, *([judged.thresholds.rule()] if judged.thresholds else ())),

@@ -43,6 +43,8 @@ TITLE_LINE, LEGEND_LINE, LABEL_LINE = 40, 30, 16
 """Pixels."""
 POWERS = range(-6, 7)
 """Of ten, to which a logarithmic axis has ticks."""
+FEW = 6
+"""Up to here, plotly would put ticks at halves too."""
 PARTS = 20
 """Zoomed in, plotly puts ticks between categories at twentieths, tenths, fifths, quarters and halves."""
 
@@ -152,7 +154,8 @@ def _ticks(axis: Axis) -> Properties:
     if axis.logarithmic and not places:
         places = [digit * 10.0**power for power in POWERS for digit in (1, 2, 5)]
     if not places:
-        return {}
+        few = axis.whole and axis.limits is not None and axis.limits[1] <= FEW
+        return {"dtick": 1} if few else {}
     unit = " %" if axis.percent else ""
     return {"tickmode": "array", "tickvals": places, "ticktext": [f"{place:g}{unit}" for place in places]}
 

@@ -63,7 +63,7 @@ def _latency_chart(router: AdaptiveRouter, queries: Sequence[str], repeats: int)
         title="Latency of single queries",
         summary=_latency_summary(times, together_ms, queries, wide=wide),
         x=Axis("Latency (ms)", logarithmic=wide),
-        y=Axis("Frequency (queries)", limits=room_over([bars])),
+        y=Axis("Frequency (queries)", limits=room_over([bars]), whole=True),
         layers=(
             bars,
             *(

@@ -149,6 +149,8 @@ def _numbers(axis: Axis, drawn: matplotlib_axis.Axis) -> None:
         drawn.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{factor * value:g}{sign}"))
     else:
         drawn.set_major_formatter(ticker.ScalarFormatter(useOffset=False, useMathText=False))
+    if axis.whole:
+        drawn.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     if axis.logarithmic:
         drawn.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         drawn.set_minor_formatter(ticker.NullFormatter())
