@@ -72,7 +72,7 @@ def photograph(html: str, path: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=browser) as opened:
         page = opened.new_page(viewport={"width": WIDTH, "height": 100}, device_scale_factor=SCALE)
-        page.set_content(html)
+        page.set_content(f"<!DOCTYPE html>{html}")
         taken = page.locator(".synaptoroute").screenshot()
     told = PngInfo()
     told.add_text(SOURCE, html, zip=True)

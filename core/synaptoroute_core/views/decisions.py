@@ -128,7 +128,7 @@ def _candidates(decision: Decision) -> str:
     return table("Candidates", columns, rows, widths=WIDTHS)
 
 
-WIDTHS = ("25%", "25%", "4.5em", "")
+WIDTHS = ("25%", "25%", "6em", "")
 
 
 def _words(candidate: Candidate, measure: str) -> str:
