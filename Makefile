@@ -60,7 +60,7 @@ docs: .venv/dev ## build the documents and notebooks as pages: build/site/index.
 	$(BIN)/python scripts/build_site.py
 
 notebooks: .venv/dev ## execute the notebooks, and say how long each takes
-	$(BIN)/python -m pytest tests/notebooks --durations=0
+	$(BIN)/python -m pytest tests/notebook/test_notebooks.py --durations=0
 
 clean: ## remove the environment and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,6 +9,7 @@ import numpy as np
 from synaptoroute_core.scoring import Scored
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.types import Decision, Explanation, Neighbour
+from synaptoroute_core.views.decisions import measured_by
 
 NEIGHBOURS = 8
 LEAST_PLACES = 3
@@ -50,10 +51,10 @@ def _advise(decision: Decision, min_margin: float) -> str:
     best, lead = decision.candidates[0], decision.margin
     surplus = decision.score - decision.threshold
     places = _places(surplus)
-    short = f"{best.route} scores {decision.score:.{places}f} and needs {decision.threshold:.{places}f}"
+    short = f"{best.route} {_gets(decision)} {decision.score:.{places}f} and needs {decision.threshold:.{places}f}"
     if decision.reason == "low_confidence":
         return (
-            f"The fitted head gives {best.route} a probability of {decision.score:.{places}f} and it needs "
+            f"The fitted head gives {best.route} a confidence of {decision.score:.{places}f} and it needs "
             f"{decision.threshold:.{places}f}. If it belongs there, add it to the route as an utterance and fit again."
         )
     if decision.reason == "below_threshold":
@@ -72,6 +73,12 @@ def _advise(decision: Decision, min_margin: float) -> str:
         )
     headroom = surplus if decision.confidence is not None else min(surplus, lead - min_margin)
     return f"{short}, and leads by {lead:.3f}; it would take {headroom:.{_places(headroom)}f} less to abstain."
+
+
+def _gets(decision: Decision) -> str:
+    """What is said before a score; a fitted head's is a confidence."""
+    measure = measured_by(decision.scorer)
+    return "scores" if measure == "score" else f"has a {measure} of"
 
 
 def _places(difference: float) -> int:

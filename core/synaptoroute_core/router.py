@@ -39,6 +39,7 @@ from synaptoroute_core.views import (
     routes_html,
     write_text,
 )
+from synaptoroute_core.views.words import counted
 
 
 class AdaptiveRouter(Asking, Changing, Improving, Closing):
@@ -195,8 +196,8 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
 
     def __repr__(self) -> str:
         return (
-            f"AdaptiveRouter({len(self._index)} routes, {self._index.utterance_count} utterances, "
-            f"revision {self.revision}, {self._encoder!r})"
+            f"AdaptiveRouter({counted(len(self._index), 'route')}, "
+            f"{counted(self._index.utterance_count, 'utterance')}, revision {self.revision}, {self._encoder!r})"
         )
 
     def _repr_html_(self) -> str:
@@ -257,7 +258,7 @@ class _RoutesView(Mapping[str, Route]):
         return len(self._index)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} routes: {', '.join(self)}>"
+        return f"<{counted(len(self), 'route')}: {', '.join(self)}>"
 
     def _repr_html_(self) -> str:
         return routes_html(_first_routes(self), len(self))

@@ -6,7 +6,7 @@
 >>> with AdaptiveRouter(routes, encoder=HashingEncoder()) as router:
 ...     picture = similarity_heatmap(router)
 >>> picture.chart.title
-'Similarity of the routes'
+"Cosine similarity of the routes' centroids"
 
 Nothing is imported before it is used, least of all plotly, matplotlib, ipywidgets and pandas.
 """

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.notebook.charts import Bars, Chart, Grid, Layer, Line, Note, Points, Rule
-from synaptoroute_integrations.notebook.labels import (
-    NOTE_CHARACTERS,
-    NOTE_LINES,
-    TITLE_CHARACTERS,
-    ahead_of,
-    lines_of,
-    shortened,
-)
+from synaptoroute_integrations.notebook.labels import NOTE_CHARACTERS, NOTE_LINES, TITLE_CHARACTERS, ahead_of, lines_of
 from synaptoroute_integrations.notebook.palette import INK, PAPER, SCALE, colour_of, ink_on
 
 if TYPE_CHECKING:
@@ -130,7 +124,7 @@ class Easel:
         bar = self.axes.figure.colorbar(image, ax=self.axes, fraction=0.05, aspect=30, pad=0.02)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelsize=SMALL * POINT, labelcolor=self.foreground)
-        bar.set_label(shortened(layer.title, TITLE_CHARACTERS), color=self.foreground, fontsize=SMALL * POINT)
+        bar.set_label(cut(layer.title, TITLE_CHARACTERS), color=self.foreground, fontsize=SMALL * POINT)
         if layer.written:
             self._written(layer)
 
@@ -158,7 +152,7 @@ class Easel:
             else:
                 place, within, shift, right = (1.0, rule.at), self.axes.get_yaxis_transform(), 3, False
             self.axes.annotate(
-                shortened(rule.label, TITLE_CHARACTERS),
+                cut(rule.label, TITLE_CHARACTERS),
                 place,
                 xycoords=within,
                 xytext=((3 if right else -3) * POINT, shift * POINT),

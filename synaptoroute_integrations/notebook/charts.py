@@ -26,7 +26,9 @@ class Axis:
     Attributes:
         title: What is counted, with its unit in parentheses where it has one.
         limits: Where it begins and ends; None = where the marks do.
+        ticks: Where numbers stand on it; empty = wherever the renderer finds it good.
         categories: Names of the places 0, 1, 2, ... along it; empty = an axis of numbers.
+        whole: Whether they are numbers of things, between which there are none.
         percent: Whether the numbers are shares from 0 to 1, written as percentages.
         logarithmic: Whether equal steps are equal factors.
         hidden: Whether numbers and lines are left out, since only distances count. Where both axes are, equal
@@ -36,7 +38,9 @@ class Axis:
 
     title: str
     limits: tuple[float, float] | None = None
+    ticks: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
+    whole: bool = False
     percent: bool = False
     logarithmic: bool = False
     hidden: bool = False

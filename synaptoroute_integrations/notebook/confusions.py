@@ -8,16 +8,18 @@ from typing import TypeAlias
 
 import numpy as np
 
-from synaptoroute_core import ConfigurationError, EvaluationReport, RouteNotFoundError
-from synaptoroute_core.errors import shorten
+from synaptoroute_core import EvaluationReport, RouteNotFoundError
+from synaptoroute_core.views.words import counted
+from synaptoroute_integrations.notebook.arguments import flag, listed
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Grid
-from synaptoroute_integrations.notebook.judgements import counted, excerpt, judgements_of, percent
+from synaptoroute_integrations.notebook.judgements import judgements_of
+from synaptoroute_integrations.notebook.labels import excerpt, percent
 from synaptoroute_integrations.notebook.picture import Picture
 
 SHOWN_ROUTES = 30
 WRITTEN_ROUTES = 16
 SHOWN_TEXTS = 5
-NONE, OTHER, ABSTAINED = "(none of them)", "(another route)", "(abstained)"
+OUTSIDE, OTHER, ABSTAINED = "(out of scope)", "(another route)", "(abstained)"
 """In parentheses, which no route's name has."""
 
 Cells: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
@@ -25,39 +27,41 @@ Cells: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
 
 
 def confusion_matrix(
-    report: EvaluationReport, *, routes: Sequence[str] | None = None, normalise: bool = True
+    report: EvaluationReport, *, routes: Iterable[str] | None = None, normalise: bool = True
 ) -> Picture:
     """What was chosen for each label: one row a label, one column a choice.
 
-    The last row has the texts that belong to no route, the last column those that were left unanswered. An empty cell
-    is a zero. Of more than 30 routes, those that are confused most often are shown, those of one confusion side by
-    side; what texts of theirs were sent elsewhere is in a column of its own.
+    In percent, the diagonal is the recall of each route. The last row has the texts that belong to no route, the last
+    column those that were left unanswered. An empty cell is a zero. Of more than 30 routes, those that are confused
+    most often are shown, those of one confusion side by side; what texts of theirs were sent elsewhere is in a column
+    of its own.
 
     Args:
         report: What ``router.evaluate(examples)`` returned.
         routes: Names of the routes to show, in this order; None = all, or the 30 of the most frequent confusions.
+            Anything that can be gone through once, such as an iterator or a column of a frame.
         normalise: Whether a cell is the share of its row, in percent; else it is the number of texts.
 
     Raises:
         ConfigurationError: It is no report, has no texts, or ``routes`` is no list of names.
         RouteNotFoundError: One of ``routes`` is not in the report.
     """
-    return Picture(_confusion_chart(report, routes, normalise=normalise))
-
-
-def _confusion_chart(report: EvaluationReport, routes: Sequence[str] | None, *, normalise: bool) -> Chart:
     judgements_of(report)  # refuses what is no report
+    return Picture(_confusion_chart(report, routes, normalise=flag("normalise", normalise)))
+
+
+def _confusion_chart(report: EvaluationReport, routes: Iterable[str] | None, *, normalise: bool) -> Chart:
     names = _all_names(report)
     shown = _most_confused(report, names) if routes is None else _require_names(routes, names)
     cells = _cells_of(report, shown)
     present = {place for cell in cells for place in cell}
-    rows = [*shown, *(name for name in (NONE,) if name in present)]
+    rows = [*shown, *(name for name in (OUTSIDE,) if name in present)]
     columns = [*shown, *(name for name in (OTHER,) if name in present), ABSTAINED]
     counts = np.array([[float(len(cells.get((row, column), ()))) for column in columns] for row in rows])
     totals = counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     grid = Grid(
-        title="Share of the label's texts (%)" if normalise else "Texts",
+        title="Share of the true route's texts (%)" if normalise else "Texts",
         values=np.where(counts > 0, shares if normalise else counts, np.nan),
         limits=(0.0, 100.0 if normalise else float(counts[: len(shown)].max(initial=1.0))),
         hover=[
@@ -73,10 +77,10 @@ def _framed(grid: Grid, rows: Sequence[str], columns: Sequence[str], summary: st
     """The table between its axes; each of its cells has room for a number where numbers are written."""
     side = 38 if grid.written else max(8, min(26, 1100 // len(columns)))
     return Chart(
-        title="What was chosen for each label",
+        title="Confusion matrix",
         summary=summary,
-        x=Axis("Chosen route", categories=tuple(columns)),
-        y=Axis("Label", categories=tuple(rows), downwards=True),
+        x=Axis("Predicted route", categories=tuple(columns)),
+        y=Axis("True route (label)", categories=tuple(rows), downwards=True),
         layers=(grid,),
         width=max(520, 300 + side * len(columns)),
         height=max(420, 230 + side * len(rows)),
@@ -100,14 +104,12 @@ def _most_confused(report: EvaluationReport, names: Sequence[str]) -> list[str]:
     return (confused or missed or list(names))[:SHOWN_ROUTES]
 
 
-def _require_names(routes: Sequence[str], names: Iterable[str]) -> list[str]:
-    if isinstance(routes, str) or not routes:
-        raise ConfigurationError(f"routes = {shorten(routes)}: give a list of one or more names of routes, or None")
-    known = list(names)
-    for name in routes:
-        if name not in known:
+def _require_names(routes: Iterable[str], known: Sequence[str]) -> list[str]:
+    shown = listed("routes", routes, "names of routes, or None for all", least=1)
+    for name in shown:
+        if not isinstance(name, str) or name not in known:
             raise RouteNotFoundError(name, known)
-    return list(dict.fromkeys(routes))
+    return list(dict.fromkeys(map(str, shown)))
 
 
 def _cells_of(report: EvaluationReport, shown: Sequence[str]) -> Cells:
@@ -117,12 +119,12 @@ def _cells_of(report: EvaluationReport, shown: Sequence[str]) -> Cells:
     for row in report.rows:
         if row.expected is None or row.expected in wanted:
             chosen = ABSTAINED if row.chosen is None else row.chosen if row.chosen in wanted else OTHER
-            cells[NONE if row.expected is None else row.expected, chosen].append(row.text)
+            cells[OUTSIDE if row.expected is None else row.expected, chosen].append(row.text)
     return cells
 
 
 def _hover(row: str, column: str, texts: Sequence[str], total: int) -> str:
-    lines = [f"label: {row}", f"chosen: {column}"]
+    lines = [f"true: {row}", f"predicted: {column}"]
     if not texts:
         return "\n".join([*lines, "no texts"])
     share = percent(len(texts) / total)
@@ -146,7 +148,7 @@ def _summary(report: EvaluationReport) -> str:
     if report.confusions:
         worst = report.confusions[0]
         sentence += (
-            f" The most frequent confusion: {NONE if worst.expected is None else worst.expected} was taken for "
+            f" The most frequent confusion: {OUTSIDE if worst.expected is None else worst.expected} was taken for "
             f"{worst.chosen} {counted(worst.count, 'time')}."
         )
     return sentence
@@ -159,4 +161,6 @@ def _selection(report: EvaluationReport, shown: Sequence[str], names: Sequence[s
     wanted = {*shown, None}
     held = sum(each.count for each in report.confusions if {each.expected, each.chosen} <= wanted)
     wrong = sum(each.count for each in report.confusions)
-    return f" Shown are {len(shown):,} of {len(names):,} routes, with {held:,} of the {wrong:,} wrong answers."
+    return (
+        f" Shown: {len(shown):,} of {counted(len(names), 'route')}, with {held:,} of {counted(wrong, 'wrong answer')}."
+    )

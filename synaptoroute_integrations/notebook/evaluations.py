@@ -15,17 +15,12 @@ from numpy.typing import NDArray
 from synaptoroute_core import CalibrationBin, ConfigurationError, EvaluationReport
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.evaluation.evaluating import coverage_at, risk_curve
-from synaptoroute_core.types import NUMBERS
+from synaptoroute_core.views.words import counted
+from synaptoroute_integrations.notebook.arguments import flag, number
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Layer, Line, Points, Rule, Tone
 from synaptoroute_integrations.notebook.confusions import confusion_matrix
-from synaptoroute_integrations.notebook.judgements import (
-    Judgements,
-    counted,
-    excerpt,
-    judgements_of,
-    percent,
-    room_over,
-)
+from synaptoroute_integrations.notebook.judgements import Judgements, judgements_of
+from synaptoroute_integrations.notebook.labels import excerpt, percent, room_over
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.thresholds import threshold_curves
 
@@ -66,7 +61,7 @@ def score_histograms(report: EvaluationReport, *, normalise: bool = False) -> Pi
     Raises:
         ConfigurationError: It is no report, or has no texts.
     """
-    return Picture(_histogram_chart(report, normalise=normalise))
+    return Picture(_histogram_chart(report, normalise=flag("normalise", normalise)))
 
 
 def _histogram_chart(report: EvaluationReport, *, normalise: bool) -> Chart:
@@ -89,12 +84,13 @@ def _histogram_chart(report: EvaluationReport, *, normalise: bool) -> Chart:
     if judged.thresholds is not None:
         sentence += f" {judged.thresholds.sentence()}"
     return Chart(
-        title="How sure the router is",
+        title=f"Distribution of the {judged.measure}",
         summary=sentence,
-        x=Axis(judged.measure),
+        x=Axis(judged.measure_title),
         y=Axis(
-            "Share of the texts of a kind" if normalise else "Texts (number)",
+            "Relative frequency among texts of the kind" if normalise else "Frequency (texts)",
             limits=room_over(layers),
+            whole=not normalise,
             percent=normalise,
         ),
         layers=(*layers, *([judged.thresholds.rule()] if judged.thresholds else ())),
@@ -165,8 +161,9 @@ def risk_coverage(
 
 
 def _risk_chart(report: EvaluationReport, error: float, others: Mapping[str, EvaluationReport]) -> Chart:
-    if isinstance(error, bool) or not isinstance(error, NUMBERS) or not 0 <= error < 1:
-        raise ConfigurationError(f"error = {shorten(error)}: use a share from 0 to below 1, such as 0.02 for 2 %")
+    remedy = "use a share from 0 to below 1, such as 0.02 for 2 %"
+    if not 0 <= number("error", error, remedy) < 1:
+        raise ConfigurationError(f"error = {shorten(error)}: {remedy}")
     if not isinstance(others, Mapping):
         raise ConfigurationError(f"others = {shorten(others)}: give reports by name, such as {{'before': report}}")
     layers: list[Layer] = [Rule(error, f"{percent(error)} error", axis="y")]
@@ -182,10 +179,12 @@ def _risk_chart(report: EvaluationReport, error: float, others: Mapping[str, Eva
         top = max(top, float(line.y[line.x >= TELLING_COVERAGE].max()), each.error or 0.0)
         sentences.append(_risk_sentence(each, title if others else "", coverage, error))
     return Chart(
-        title="Wrong answers against LLM calls skipped",
+        title="Risk-coverage curve",
         summary=" ".join([*sentences, "The thresholds are the best for these very texts."]),
-        x=Axis("Texts answered locally: LLM calls skipped", limits=(0.0, 1.0), percent=True),
-        y=Axis("Wrong among the answered", limits=(0.0, min(1.05, HEADROOM * max(top, 0.01))), percent=True),
+        x=Axis("Coverage: texts answered locally, LLM calls skipped", limits=(0.0, 1.0), percent=True),
+        y=Axis(
+            "Selective risk: wrong among the answered", limits=(0.0, min(1.05, HEADROOM * max(top, 0.01))), percent=True
+        ),
         layers=tuple(layers),
     )
 
@@ -200,7 +199,7 @@ def _risk_line(name: str, judged: Judgements, error: float, *, tone: int) -> tup
     found = risks[shares == coverage]
     told = zip(thresholds, shares, risks, strict=True) if len(ends) <= MOST_HOVERS else ()
     hover = [
-        f"{name}\nanswered from {threshold:.3f} on: {percent(share)}\nwrong among them: {percent(risk)}"
+        f"{name}\nthreshold: {threshold:.3f}\ncoverage: {percent(share)}\nselective risk: {percent(risk)}"
         for threshold, share, risk in told
     ]
     return Line(name, shares, risks, tone, hover=hover), coverage, float(found[0]) if len(found) else error
@@ -212,7 +211,7 @@ def _risk_marks(report: EvaluationReport, name: str, tone: int, within: tuple[fl
     if coverage:
         yield Points("", np.array([coverage]), np.array([risk]), tone, [f"{name}\n{percent(coverage)} skipped"])
     if report.error is not None:
-        hover = f"{name} as it is\nanswered: {percent(report.answered)}\nwrong among them: {percent(report.error)}"
+        hover = f"{name} as it is\ncoverage: {percent(report.answered)}\nselective risk: {percent(report.error)}"
         at = np.array([report.answered]), np.array([report.error])
         yield Points("" if tone else "as it is", *at, tone, [hover], "diamond", 11.0)
 
@@ -231,7 +230,7 @@ def _risk_sentence(report: EvaluationReport, name: str, coverage: float, error: 
 
 
 def calibration_curve(report: EvaluationReport) -> Picture:
-    """Stated against true confidence: of texts with a confidence of 0.8, the best candidate of 80 % should be right.
+    """A reliability diagram: of texts with a confidence of 0.8, the best candidate of 80 % should be right.
 
     A dot is a bin of the report's ``calibration``, the larger the more texts are in it (the area counts). Over the
     diagonal, the router knows more than it says; under it, it promises too much.
@@ -257,17 +256,17 @@ def _calibration_chart(report: EvaluationReport) -> Chart:
     total = sum(each.count for each in filled)
     largest = max(each.count for each in filled)
     ends = np.array([0.0, 1.0])
-    diagonal = Line("stated = true", ends, ends, "muted", dashed=True)
+    diagonal = Line("perfect calibration", ends, ends, "muted", dashed=True)
     stated, true = (np.array([getattr(each, name) for each in filled]) for name in ("confidence", "right"))
     return Chart(
-        title="Stated against true confidence",
+        title="Reliability diagram",
         summary=(
             f"Expected calibration error {report.calibration_error:.3f} over {counted(total, 'text')}: by so much the "
             f"stated confidence is off, on average. Mean confidence {_mean(filled, 'confidence'):.3f}, best candidate "
             f"right {percent(_mean(filled, 'right'))}."
         ),
-        x=Axis("Stated confidence", limits=ROOM, percent=True),
-        y=Axis("Best candidate right", limits=ROOM, percent=True),
+        x=Axis("Confidence: stated, mean of a bin", limits=ROOM, percent=True),
+        y=Axis("Accuracy: best candidate right, of a bin", limits=ROOM, percent=True),
         layers=(diagonal, Line("this router", stated, true, 0), *(_dot(each, largest) for each in filled)),
         width=560,
         height=520,

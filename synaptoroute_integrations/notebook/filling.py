@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from synaptoroute_core import ConfigurationError, Decision, InvalidTextError, SynaptoRouteError
 from synaptoroute_core.errors import shorten
+from synaptoroute_integrations.notebook.arguments import flag_or_none, one_of, whole
 from synaptoroute_integrations.notebook.tables import places_of, require_readable, require_texts
 
 if TYPE_CHECKING:
@@ -52,19 +53,15 @@ class Filling:
     """
 
     def __init__(self, frame: DataFrame, text: Hashable, *, batch_size: int, errors: str, prefix: str) -> None:
-        if errors not in ("raise", "keep"):
-            raise ConfigurationError(f"errors = {shorten(errors)}: use 'raise' or 'keep'")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ConfigurationError(f"batch_size = {shorten(batch_size)}: use a whole number from 1")
+        self._keep = one_of("errors", errors, ("raise", "keep")) == "keep"
+        self._batch_size = whole("batch_size", batch_size)
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix = {shorten(prefix)}: use a string, such as 'routed_'")
-        self._keep = errors == "keep"
         if self._keep:
             self._texts = require_readable(frame, text)
         else:
             self._texts = require_texts(frame, text, remedy=", or pass errors='keep'")
         self._frame = frame
-        self._batch_size = batch_size
         self._keys = _keys(frame, [*COLUMNS, ERROR] if self._keep else list(COLUMNS), prefix)
         self._values: dict[str, Any] = {
             name: np.full(len(frame), np.nan) if name in NUMBERS else np.full(len(frame), None, dtype=object)
@@ -77,8 +74,12 @@ class Filling:
 
         Args:
             progress: Whether to show it; None = if there is more than one batch.
+
+        Raises:
+            ConfigurationError: ``progress`` is none of these.
         """
-        shown = len(self._frame) > self._batch_size if progress is None else progress
+        asked = flag_or_none("progress", progress)
+        shown = len(self._frame) > self._batch_size if asked is None else asked
         return tqdm(total=len(self._frame), desc="routing", unit="text", leave=False, disable=not shown)
 
     def batches(self) -> Iterator[Batch]:

@@ -22,6 +22,7 @@ from synaptoroute_integrations.examples import (
     read_examples,
     read_labelled,
 )
+from synaptoroute_integrations.notebook.arguments import listed, path_of
 from synaptoroute_integrations.notebook.filling import Filling
 from synaptoroute_integrations.notebook.tables import places_of, require_column, require_texts
 
@@ -72,7 +73,9 @@ def from_csv(path: str | Path, *, text: str = "text", label: str = "label") -> l
     Raises:
         ConfigurationError: The file cannot be read or is no such file; the message names file and line.
     """
-    return _routes(read_labelled(path, utterances=True, text=text, label=label), str(path))
+    file = path_of(path)
+    rows = read_labelled(file, utterances=True, text=_column("text", text), label=_column("label", label))
+    return _routes(rows, str(file))
 
 
 def examples_from_csv(path: str | Path, *, text: str = "text", label: str = "label") -> list[Example]:
@@ -86,7 +89,7 @@ def examples_from_csv(path: str | Path, *, text: str = "text", label: str = "lab
     Raises:
         ConfigurationError: As for :func:`from_csv`.
     """
-    return read_examples(path, text=text, label=label)
+    return read_examples(path_of(path), text=_column("text", text), label=_column("label", label))
 
 
 def route_frame(
@@ -94,7 +97,7 @@ def route_frame(
     frame: DataFrame,
     text: Hashable = "text",
     *,
-    allowed: Collection[str] | None = None,
+    allowed: Iterable[str] | None = None,
     batch_size: int = BATCH,
     progress: bool | None = None,
     errors: Literal["raise", "keep"] = "raise",
@@ -141,7 +144,7 @@ async def aroute_frame(
     frame: DataFrame,
     text: Hashable = "text",
     *,
-    allowed: Collection[str] | None = None,
+    allowed: Iterable[str] | None = None,
     batch_size: int = BATCH,
     progress: bool | None = None,
     errors: Literal["raise", "keep"] = "raise",
@@ -159,11 +162,20 @@ async def aroute_frame(
     return filling.result()
 
 
-def _allowed(router: object, allowed: Collection[str] | None) -> Collection[str] | None:
+def _allowed(router: object, allowed: Iterable[str] | None) -> Collection[str] | None:
     """What is allowed, if that and the router are what they should be; whether it is there, the router knows."""
     if not isinstance(router, Router):
         raise ConfigurationError(f"router = {shorten(router)}: give an AdaptiveRouter or a RemoteRouter")
-    return RouteOptions(allowed=allowed).allowed
+    if allowed is None or isinstance(allowed, Choices):
+        return allowed
+    return RouteOptions(allowed=listed("allowed", allowed, "names of routes, or None for all")).allowed
+
+
+def _column(argument: str, name: object) -> str:
+    """The name of a column of a file."""
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"{argument} = {shorten(name)}: give the name of a column")
+    return name
 
 
 def _labelled(frame: DataFrame, text: Hashable, label: Hashable, *, utterances: bool = False) -> list[LabelledText]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from synaptoroute_core.errors import missing_extra
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Note, Rule
 from synaptoroute_integrations.notebook.labels import (
     LABEL_CHARACTERS,
@@ -19,7 +20,6 @@ from synaptoroute_integrations.notebook.labels import (
     lines_of,
     names_in_legend,
     room_along,
-    shortened,
     stands_above,
     stands_on_end,
 )
@@ -43,6 +43,8 @@ TITLE_LINE, LEGEND_LINE, LABEL_LINE = 40, 30, 16
 """Pixels."""
 POWERS = range(-6, 7)
 """Of ten, to which a logarithmic axis has ticks."""
+FEW = 6
+"""Up to here, plotly would put ticks at halves too."""
 PARTS = 20
 """Zoomed in, plotly puts ticks between categories at twentieths, tenths, fifths, quarters and halves."""
 
@@ -72,7 +74,7 @@ def _layout(chart: Chart) -> Properties:
         "plot_bgcolor": NOTHING,
         "font": {"color": FOREGROUND, "family": "system-ui, sans-serif"},
         "title": {
-            "text": escaped(shortened(chart.title, TITLE_CHARACTERS)),
+            "text": escaped(cut(chart.title, TITLE_CHARACTERS)),
             "font": {"size": 16},
             "x": 0,
             "xref": "container",
@@ -102,7 +104,7 @@ def _layout(chart: Chart) -> Properties:
 def _axis(axis: Axis, pixels: float) -> Properties:
     drawn = {
         "type": "log" if axis.logarithmic else "linear",
-        "title": {"text": escaped(shortened(axis.title, TITLE_CHARACTERS)), "standoff": 12},
+        "title": {"text": escaped(cut(axis.title, TITLE_CHARACTERS)), "standoff": 12},
         "automargin": True,
         "color": FOREGROUND,
         "gridcolor": FAINT,
@@ -115,7 +117,7 @@ def _axis(axis: Axis, pixels: float) -> Properties:
     }
     if axis.categories:
         return {**drawn, **_categories(axis, pixels)}
-    return {**drawn, **_powers(axis)} if axis.logarithmic else drawn
+    return {**drawn, **_ticks(axis)}
 
 
 def _range(axis: Axis) -> Properties:
@@ -128,7 +130,7 @@ def _range(axis: Axis) -> Properties:
 
 def _categories(axis: Axis, pixels: float) -> Properties:
     """Names in the place of numbers. If they are too many, plotly thins them out, and less so when zoomed in."""
-    names = [escaped(shortened(name, LABEL_CHARACTERS)) for name in axis.categories]
+    names = [escaped(cut(name, LABEL_CHARACTERS)) for name in axis.categories]
     drawn = {"tickfont": {"size": category_font(axis)}, "ticksuffix": ""}
     if category_step(axis, pixels) == 1:
         return {**drawn, "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names}
@@ -143,9 +145,17 @@ def _categories(axis: Axis, pixels: float) -> Properties:
     }
 
 
-def _powers(axis: Axis) -> Properties:
-    """Ticks in steps of 1, 2 and 5, written out; plotly's own are powers of ten and digits between them."""
-    places = [digit * 10.0**power for power in POWERS for digit in (1, 2, 5)]
+def _ticks(axis: Axis) -> Properties:
+    """Ticks where they are asked for, or, of a logarithmic axis, in steps of 1, 2 and 5, written out.
+
+    plotly's own are powers of ten and digits between them.
+    """
+    places = places_on(axis, axis.ticks)
+    if axis.logarithmic and not places:
+        places = [digit * 10.0**power for power in POWERS for digit in (1, 2, 5)]
+    if not places:
+        few = axis.whole and axis.limits is not None and axis.limits[1] <= FEW
+        return {"dtick": 1} if few else {}
     unit = " %" if axis.percent else ""
     return {"tickmode": "array", "tickvals": places, "ticktext": [f"{place:g}{unit}" for place in places]}
 
@@ -184,7 +194,7 @@ def _rule_labels(chart: Chart) -> Iterator[Properties]:
     standing = [rule for rule in labelled if rule.axis == "x"]
     for rule in labelled:
         label = {
-            "text": escaped(shortened(rule.label, TITLE_CHARACTERS)),
+            "text": escaped(cut(rule.label, TITLE_CHARACTERS)),
             "font": {"color": colour_of(rule.tone), "size": 12},
             "showarrow": False,
         }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +12,7 @@ from numpy.typing import NDArray
 from synaptoroute_core import ConfigurationError, EvaluationReport, JudgedText
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.evaluation.measuring import Columns, columns_of
-from synaptoroute_integrations.notebook.charts import Bars, Rule
-from synaptoroute_integrations.notebook.labels import shortened
-
-SHOWN_CHARACTERS = 80
-ROOM_OVER = 1.15
-LEAST_PERCENT, MOST_PERCENT = 0.05, 99.95
-"""What lies outside would be rounded to 0 or 100 % and is neither."""
+from synaptoroute_integrations.notebook.charts import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +67,12 @@ class Judgements:
 
     @property
     def measure(self) -> str:
-        """By what the texts are ranked, as the title of an axis."""
+        """By what the texts are ranked."""
+        return "confidence" if self.confident else "score"
+
+    @property
+    def measure_title(self) -> str:
+        """The same as the title of an axis, with its range."""
         return "Confidence (0 to 1)" if self.confident else "Score (-1 to 1)"
 
 
@@ -105,30 +103,3 @@ def _thresholds_of(rows: Sequence[JudgedText]) -> Thresholds | None:
     if not met:
         return None
     return Thresholds(common=met.most_common(1)[0][0], low=min(met), high=max(met))
-
-
-def percent(share: float | None) -> str:
-    """A share for people: to a tenth of a percent, and never 0 or 100 % where it is something else."""
-    if share is None or math.isnan(share):
-        return "undefined"
-    value = 100 * share
-    if 0 < value < LEAST_PERCENT:
-        return "under 0.1 %"
-    if MOST_PERCENT <= value < 100:  # noqa: PLR2004  # percent
-        return "over 99.9 %"
-    return f"{round(value, 1):g} %"
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things: ``1 text``, ``2 texts``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def excerpt(text: str) -> str:
-    """A text of a user on one line, at most 80 characters."""
-    return shortened(text, SHOWN_CHARACTERS)
-
-
-def room_over(layers: Iterable[Bars]) -> tuple[float, float]:
-    """Limits for an axis of bars, with room for a word over the highest."""
-    return 0.0, ROOM_OVER * max((float(layer.heights.max()) for layer in layers), default=1.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.escaping import visible
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Line, Points
 
@@ -14,6 +16,8 @@ LABEL_CHARACTERS = 28
 """Longest name beside an axis; pointing at a mark tells the whole."""
 LEGEND_CHARACTERS = 32
 TITLE_CHARACTERS = 80
+EXCERPT_CHARACTERS = 80
+"""Longest text of a user within what a mark says."""
 HOVER_CHARACTERS = 64
 """Longest line of what a mark says when pointed at."""
 HOVER_LINES = 5
@@ -34,14 +38,17 @@ MOST_LYING = 8
 """With more categories across, their names stand on end."""
 AROUND = {"x": 190, "y": 130}
 """Pixels of the width and of the height that are usually not for the marks."""
+ROOM_OVER = 1.15
+"""Of an axis of bars: where it ends, over the highest."""
+LEAST_PERCENT, MOST_PERCENT = 0.05, 99.95
+"""What lies outside would be rounded to 0 or 100 % and is neither."""
 ROUND = 1000
 """From here on numbers are written without exponent and decimals."""
 
 
-def shortened(text: str, most: int) -> str:
-    """A text on one line of at most so many characters."""
-    line = visible(text)
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+def excerpt(text: str) -> str:
+    """A text of a user on one line, at most 80 characters."""
+    return cut(text, EXCERPT_CHARACTERS)
 
 
 def lines_of(text: str, width: int = HOVER_CHARACTERS, most: int = HOVER_LINES) -> list[str]:
@@ -51,6 +58,18 @@ def lines_of(text: str, width: int = HOVER_CHARACTERS, most: int = HOVER_LINES) 
         for line in text.split("\n")
         for part in textwrap.wrap(visible(line)[: width * (most + 1)], width, max_lines=most, placeholder=" …")
     ]
+
+
+def percent(share: float | None) -> str:
+    """A share for people: to a tenth of a percent, and never 0 or 100 % where it is something else."""
+    if share is None or math.isnan(share):
+        return "undefined"
+    value = 100 * share
+    if 0 < value < LEAST_PERCENT:
+        return "under 0.1 %"
+    if MOST_PERCENT <= value < 100:  # noqa: PLR2004  # percent
+        return "over 99.9 %"
+    return f"{round(value, 1):g} %"
 
 
 def number_on(axis: Axis, value: float) -> str:
@@ -101,6 +120,11 @@ def category_step(axis: Axis, pixels: float) -> int:
     """1 if every name of an axis has room on so many pixels; 2 if every second has, and so on."""
     room = max(1, int(pixels / (category_font(axis) * LINE_HEIGHT)))
     return -(-len(axis.categories) // room)
+
+
+def room_over(layers: Iterable[Bars]) -> tuple[float, float]:
+    """Limits for an axis of bars, with room for a word over the highest."""
+    return 0.0, ROOM_OVER * max((float(layer.heights.max()) for layer in layers), default=1.0)
 
 
 def ahead_of(chart: Chart, at: float) -> bool:

@@ -12,18 +12,20 @@ from tqdm.auto import tqdm
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Encoder, EvaluationReport, Example, Route
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.types import checked_examples
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.examples import limit_utterances
+from synaptoroute_integrations.notebook.arguments import flag, flag_or_none, listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Line
-from synaptoroute_integrations.notebook.judgements import counted, percent
+from synaptoroute_integrations.notebook.labels import percent
 from synaptoroute_integrations.notebook.picture import Picture
-from synaptoroute_integrations.notebook.routers import RememberingEncoder, require_count, routes_of
+from synaptoroute_integrations.notebook.routers import RememberingEncoder, routes_of
 
 
 def learning_curve(
     router: AdaptiveRouter,
     examples: Iterable[Example],
     *,
-    sizes: Sequence[int] = (1, 2, 4, 8, 16),
+    sizes: Iterable[int] = (1, 2, 4, 8, 16),
     draws: int = 3,
     fit: bool = False,
     progress: bool | None = None,
@@ -49,10 +51,12 @@ def learning_curve(
         InvalidTextError: A text is not usable.
         ImportError: ``fit`` is set and scikit-learn is not installed.
     """
-    chart = _learning_chart(router, examples, sizes, draws, fit=fit, progress=progress)
+    shown = flag_or_none("progress", progress) is not False
+    chart = _learning_chart(router, examples, sizes, whole("draws", draws), fit=flag("fit", fit), progress=shown)
     return Picture(chart)
 
 
+MOST_TICKS = 18
 FIGURES = ("accuracy", "answered_right")
 
 
@@ -74,34 +78,51 @@ class Draw:
 def _learning_chart(
     router: AdaptiveRouter,
     examples: Iterable[Example],
-    sizes: Sequence[int],
+    sizes: Iterable[int],
     draws: int,
     *,
     fit: bool,
-    progress: bool | None,
+    progress: bool,
 ) -> Chart:
     routes = routes_of(router)
     asked, dropped = _usable_sizes(sizes, routes)
-    require_count("draws", draws)
-    pairs = checked_examples(examples, (route.name for route in routes))
+    given = listed("examples", examples, "pairs of a text and a label")
+    pairs = checked_examples(given, [route.name for route in routes])
     inside = sum(label is not None for _, label in pairs)
     if not inside:
         raise ConfigurationError("there are no examples with a route for a label: give some, as to router.evaluate()")
     run = partial(_run_draw, router, _remembering(router, routes), pairs, fit=fit)
     plans = [(size, seed) for size in asked for seed in range(_draws_of(size, routes, draws))]
     found: dict[int, list[Draw]] = {size: [] for size in asked}
-    for size, seed in tqdm(plans, desc="routers", unit="router", leave=False, disable=progress is False):
+    for size, seed in tqdm(plans, desc="routers", unit="router", leave=False, disable=not progress):
         found[size].append(run(limit_utterances(routes, size, seed=seed)))
     return Chart(
-        title="What more utterances bring",
+        title="Learning curve",
         summary=_summary(found, inside, dropped, fit=fit),
-        x=Axis("Utterances of each route (number)", logarithmic=True),
+        x=Axis("Training size (utterances per route)", logarithmic=True, ticks=_ticks(list(found))),
         y=Axis("Share of in-scope texts", limits=(0.0, 1.05), percent=True),
         layers=(
-            _line("best candidate right", {size: [one.accuracy for one in each] for size, each in found.items()}),
-            _line("answered rightly", {size: [one.answered_right for one in each] for size, each in found.items()}, 1),
+            _line(
+                "accuracy (best candidate right)",
+                {size: [one.accuracy for one in each] for size, each in found.items()},
+            ),
+            _line(
+                "recall (answered rightly)",
+                {size: [one.answered_right for one in each] for size, each in found.items()},
+                1,
+            ),
         ),
     )
+
+
+def _ticks(sizes: Sequence[int]) -> tuple[float, ...]:
+    """The sizes, but for those that on a logarithmic axis would stand on the one before."""
+    shown = [sizes[0]]
+    apart = (sizes[-1] / sizes[0]) ** (1 / MOST_TICKS)
+    for size in sizes[1:]:
+        if size >= apart * shown[-1]:
+            shown.append(size)
+    return tuple(map(float, shown))
 
 
 def _remembering(router: AdaptiveRouter, routes: Iterable[Route]) -> RememberingEncoder:
@@ -114,15 +135,14 @@ def _remembering(router: AdaptiveRouter, routes: Iterable[Route]) -> Remembering
     return RememberingEncoder(router.encoder, known)
 
 
-def _usable_sizes(sizes: Sequence[int], routes: Sequence[Route]) -> tuple[list[int], list[int]]:
+def _usable_sizes(sizes: Iterable[int], routes: Sequence[Route]) -> tuple[list[int], list[int]]:
     """The sizes that a route has, rising, and those that none has."""
-    for size in sizes:
-        require_count("sizes", size)
+    given = sorted({whole("sizes", size) for size in listed("sizes", sizes, "whole numbers", least=1)})
     most = max(len(route.utterances) for route in routes)
-    asked = sorted(size for size in set(sizes) if size <= most)
+    asked = [size for size in given if size <= most]
     if not asked:
-        raise ConfigurationError(f"sizes = {shorten(sizes)}: no route has more than {counted(most, 'utterance')}")
-    return asked, sorted(set(sizes) - set(asked))
+        raise ConfigurationError(f"sizes = {shorten(given)}: no route has more than {counted(most, 'utterance')}")
+    return asked, given[len(asked) :]
 
 
 def _draws_of(size: int, routes: Sequence[Route], draws: int) -> int:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError, Decision
+from synaptoroute_core import AdaptiveRouter, Decision
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.encoders import encode_texts
-from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.text import clean_query
+from synaptoroute_core.views.decisions import measured_by
+from synaptoroute_core.views.words import counted, cut
+from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Layer, Note, Points, Tone
-from synaptoroute_integrations.notebook.judgements import counted, percent
-from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, shortened
+from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, percent
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.placement import free_places
 from synaptoroute_integrations.notebook.projections import Method, Projection, Reducer, clean_places, project
@@ -67,7 +68,8 @@ def intent_map(
         RouterClosedError: The router is closed.
         EncoderError: The encoder failed on a query.
     """
-    texts = _queries(queries)
+    texts = [clean_query(text) for text in listed("queries", queries, "texts")]
+    seed = whole("seed", seed, least=0)
     scene = _Scene.of(router)
     vectors = encode_texts(router.encoder, texts)
     drawn = scene.draw(seed)
@@ -79,12 +81,6 @@ def intent_map(
         projection = Projection(every[drawn], asked, ("coordinate 1", "coordinate 2"), "placed as given")
     decisions = router.route_batch(texts)
     return Picture(_map(scene, drawn, projection, list(zip(texts, decisions, strict=True))))
-
-
-def _queries(queries: Iterable[str]) -> list[str]:
-    if isinstance(queries, str) or not isinstance(queries, Iterable):
-        raise ConfigurationError(f"queries = {shorten(queries)}: give a list of texts")
-    return [clean_query(text) for text in queries]
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def _map(
 ) -> Chart:
     across, upwards = projection.titles
     return Chart(
-        title="Utterances of the routes",
+        title="Map of the utterances' embeddings",
         summary=" ".join(_summary(scene, drawn, projection, asked)),
         x=Axis(across, hidden=True),
         y=Axis(upwards, hidden=True),
@@ -151,7 +147,7 @@ def _utterances(scene: _Scene, drawn: NDArray[np.intp], projection: Projection) 
         hover = [f"{scene.texts[place]}\n{name}" for place in drawn[own]]
         yield Points(name, places[:, 0], places[:, 1], tone=owner, hover=hover, size=size)
     if len(scene.names) <= MOST_NAMED:
-        labels = [shortened(name, LABEL_CHARACTERS) for name in scene.names]
+        labels = [cut(name, LABEL_CHARACTERS) for name in scene.names]
         for label, (x, y) in zip(labels, free_places(middles, labels, projection.queries, ROOM).tolist(), strict=True):
             yield Note(x, y, label, arrow=False)
 
@@ -174,9 +170,10 @@ def _outcome(decision: Decision) -> str:
         return f"no route: {decision.reason.replace('_', ' ')}"
     best = decision.candidates[0]
     needed = "" if best.threshold is None else f", needed {best.threshold:.2f}"
+    found = f"{measured_by(decision.scorer)} {best.score:.2f}{needed}"
     if decision.route is None:
-        return f"no route: {decision.reason.replace('_', ' ')}\nbest: {best.route}, score {best.score:.2f}{needed}"
-    return f"query for {decision.route}\nscore {best.score:.2f}{needed}"
+        return f"no route: {decision.reason.replace('_', ' ')}\nbest: {best.route}, {found}"
+    return f"query for {decision.route}\n{found}"
 
 
 def _summary(

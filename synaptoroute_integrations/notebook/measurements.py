@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from synaptoroute_core import AdaptiveRouter, ConfigurationError
-from synaptoroute_core.errors import shorten
+from synaptoroute_core import AdaptiveRouter
+from synaptoroute_core.views.words import counted
+from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Rule
-from synaptoroute_integrations.notebook.judgements import counted, room_over
+from synaptoroute_integrations.notebook.labels import room_over
 from synaptoroute_integrations.notebook.learning import learning_curve
 from synaptoroute_integrations.notebook.picture import Picture
-from synaptoroute_integrations.notebook.routers import require_count, routes_of, without_memory
+from synaptoroute_integrations.notebook.routers import routes_of, without_memory
 
 __all__ = ["latency_distribution", "learning_curve"]
 
@@ -43,15 +44,11 @@ def latency_distribution(router: AdaptiveRouter, texts: Iterable[str], *, repeat
         InvalidTextError: A text is not usable.
         EncoderError: The encoder failed on a text.
     """
-    return Picture(_latency_chart(router, texts, repeats))
+    routes_of(router)  # refuses what is none
+    return Picture(_latency_chart(router, listed("texts", texts, "queries", least=1), whole("repeats", repeats)))
 
 
-def _latency_chart(router: AdaptiveRouter, texts: Iterable[str], repeats: int) -> Chart:
-    routes_of(router)
-    require_count("repeats", repeats)
-    queries = [] if isinstance(texts, str) else list(texts)
-    if not queries:
-        raise ConfigurationError(f"texts = {shorten(texts)}: give a list of one or more queries")
+def _latency_chart(router: AdaptiveRouter, queries: Sequence[str], repeats: int) -> Chart:
     with without_memory(router) as twin:
         twin.route(queries[0])
         seconds = [_seconds_of(twin, text) for _ in range(repeats) for text in queries]
@@ -63,10 +60,10 @@ def _latency_chart(router: AdaptiveRouter, texts: Iterable[str], repeats: int) -
     wide = bool(nearly_all > WIDE * half)
     bars = _latency_bars(times, wide=wide)
     return Chart(
-        title="Time of one query",
+        title="Latency of single queries",
         summary=_latency_summary(times, together_ms, queries, wide=wide),
-        x=Axis("Time (milliseconds)", logarithmic=wide),
-        y=Axis("Queries (number)", limits=room_over([bars])),
+        x=Axis("Latency (ms)", logarithmic=wide),
+        y=Axis("Frequency (queries)", limits=room_over([bars]), whole=True),
         layers=(
             bars,
             *(
@@ -90,7 +87,7 @@ def _latency_bars(times: Floats, *, wide: bool) -> Bars:
         edges[[0, -1]] = shown.min(), shown.max()  # to the last bit, which powers and roots do not give back
     counts, _ = np.histogram(shown, edges)
     hover = [
-        f"{low:.3f} to {high:.3f} ms: {int(count):,} of the queries"
+        f"{low:.3f} to {high:.3f} ms: {counted(int(count), 'query', 'queries')}"
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
     return Bars("", edges, counts.astype(np.float64), 0, hover)
@@ -99,14 +96,14 @@ def _latency_bars(times: Floats, *, wide: bool) -> Bars:
 def _latency_summary(times: Floats, together_ms: float, queries: Sequence[str], *, wide: bool) -> str:
     half, most, nearly_all = np.percentile(times, PERCENTILES)
     summary = (
-        f"{len(times):,} times, one query after another: p50 {half:.2f} ms, p95 {most:.2f} ms, p99 {nearly_all:.2f} "
-        f"ms, the longest {times.max():.2f} ms. All {counted(len(queries), 'text')} in one route_batch() take "
-        f"{together_ms:.2f} ms each. Measured on this machine, without the memory for texts asked before."
+        f"{counted(len(times), 'query', 'queries')}, one after another: p50 {half:.2f} ms, p95 {most:.2f} ms, p99 "
+        f"{nearly_all:.2f} ms, the longest {times.max():.2f} ms. In one route_batch(): {together_ms:.2f} ms a text. "
+        "Measured on this machine, without the memory for texts asked before."
     )
     beyond = 0 if wide else int((times > SHOWN_TAIL * nearly_all).sum())
     if beyond:
         summary += f" Not shown: {beyond:,} that took over {SHOWN_TAIL * nearly_all:.2f} ms."
     again = len(queries) - len(set(queries))
     if again:
-        summary += f" {again:,} of the texts came before in the list: a batch encodes those only once."
+        summary += f" Of the texts, {again:,} came before in the list: a batch encodes none twice."
     return summary

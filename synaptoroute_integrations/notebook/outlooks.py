@@ -9,8 +9,10 @@ from html import escape
 from synaptoroute_core import Decision, Example, Flip, JudgedText
 from synaptoroute_core.learning.evaluation.comparing import compare_rows
 from synaptoroute_core.learning.evaluation.judging import judge_texts
-from synaptoroute_core.views.markup import counted, decimals, facts, number, quiet, table, text
+from synaptoroute_core.views.decisions import measured_by
+from synaptoroute_core.views.markup import facts, quiet, table, text
 from synaptoroute_core.views.style import card
+from synaptoroute_core.views.words import counted, decimals, number
 
 KIND = "Another threshold"
 NOTHING_YET = "Type a few messages, and move the slider to see which of them would be decided otherwise."
@@ -47,6 +49,7 @@ class Outlook:
     Attributes:
         threshold: The threshold.
         route: The route that would have it; None = every route.
+        measure: What the threshold is one of: ``score``, or ``confidence`` where a fitted head decides.
         labelled: Whether it is known which answers are right.
         before: What becomes of the texts as things are.
         after: What would become of them.
@@ -56,6 +59,7 @@ class Outlook:
 
     threshold: float
     route: str | None
+    measure: str
     labelled: bool
     before: Tally
     after: Tally
@@ -80,6 +84,7 @@ class Trial:
         self._labelled = labelled
         self._rows = rows if labelled else tuple(row.model_copy(update={"expected": row.best}) for row in rows)
         self._open = tuple(decision.route for decision in unbarred)
+        self._measure = measured_by(next((each.scorer for each in now if each.candidates), "similarity"))
 
     def consider(self, threshold: float, route: str | None = None) -> Outlook:
         """What another threshold would change.
@@ -97,6 +102,7 @@ class Trial:
         return Outlook(
             threshold=threshold,
             route=route,
+            measure=self._measure,
             labelled=self._labelled,
             before=_tally(self._rows),
             after=_tally(after),
@@ -116,7 +122,7 @@ def outlook_html(outlook: Outlook, note: str = "") -> str:
         return card(KIND, f"<p>{NOTHING_YET}</p>", _note(note))
     count = len(outlook.flips)
     where = "for every route" if outlook.route is None else f"for {text(outlook.route)}"
-    place = quiet(f"at {decimals(outlook.threshold)[0]} {where}")
+    place = quiet(f"at a {outlook.measure} of {decimals(outlook.threshold)[0]} {where}")
     change = f"<strong>{number(count)}</strong> of {counted(outlook.before.total, 'text')} would change"
     parts = [f'<p class="sr-head">{change} {place}</p>', facts(_figures(outlook))]
     if count:
@@ -151,8 +157,8 @@ def _table(outlook: Outlook) -> str:
         )
         for flip, sureness in shown
     ]
-    columns = ("text", *(["label"] if outlook.labelled else []), "now", "then", ">score", "effect")
-    return table("Texts that would change", columns, rows, widths=("", *["14%"] * (len(columns) - 3), "8%", "17%"))
+    columns = ("text", *(["label"] if outlook.labelled else []), "now", "then", f">{outlook.measure}", "effect")
+    return table("Texts that would change", columns, rows, widths=("", *["14%"] * (len(columns) - 3), "12%", "17%"))
 
 
 def _route(name: str | None, otherwise: str) -> str:

@@ -10,7 +10,9 @@ from html import escape
 from synaptoroute_core import Decision, SynaptoRouteError
 from synaptoroute_core.errors import missing_extra
 from synaptoroute_core.text import visible
-from synaptoroute_core.views.markup import SEPARATOR, counted
+from synaptoroute_core.views.decisions import measured_by
+from synaptoroute_core.views.markup import SEPARATOR
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.notebook.outlooks import outlook_html
 from synaptoroute_integrations.notebook.trying import Session
 
@@ -20,6 +22,7 @@ except ModuleNotFoundError as error:
     raise missing_extra("notebook", error) from error
 
 EVERY_ROUTE = ("every route", "")
+AT = {rule: f"at a {measured_by(rule)} of" for rule in ("similarity", "head")}
 STEP = 0.005
 FIELD = {"flex": "0 1 22rem", "width": "auto"}
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
@@ -102,7 +105,7 @@ class Playground(VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def _make_considering(self) -> None:
         self._scope = Dropdown(description="Threshold", options=[EVERY_ROUTE], layout=Layout(**FIELD))
         self._threshold = FloatSlider(
-            description="at",
+            description=AT["similarity"],
             min=0.0,
             max=1.0,
             step=STEP,
@@ -216,6 +219,7 @@ class Playground(VBox):  # type: ignore[misc]  # ipywidgets ships no types
         value = lineup.threshold_of(self._scope.value or None)
         self._aim = self._scope.value, lineup.fitted, bool(lineup.thresholds)
         with self._fill():
+            self._threshold.description = AT["head" if lineup.fitted else "similarity"]
             self._threshold.min = min(0.0, value)
             self._threshold.value = value
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_integrations.escaping import visible
+from synaptoroute_integrations.notebook.arguments import flag, number, path_of
 from synaptoroute_integrations.notebook.charts import Chart
 from synaptoroute_integrations.notebook.interactive import SETTINGS, draw_interactive
 from synaptoroute_integrations.notebook.static import draw_static, encode_static, write_static
@@ -61,9 +62,14 @@ class Picture:
 
     Args:
         chart: What it shows.
+
+    Raises:
+        ConfigurationError: It is no chart.
     """
 
     def __init__(self, chart: Chart) -> None:
+        if not isinstance(chart, Chart):
+            raise ConfigurationError(f"chart = {shorten(chart)}: give a Chart, such as that of another picture")
         self._chart = chart
 
     @property
@@ -89,12 +95,13 @@ class Picture:
             dark: Whether it is for a dark ground; otherwise it can be read on either.
 
         Raises:
+            ConfigurationError: ``dark`` is neither True nor False.
             ImportError: matplotlib is not installed; the message says how to install it.
         """
-        return draw_static(self._chart, dark=dark)
+        return draw_static(self._chart, dark=flag("dark", dark))
 
     def save(self, path: str | Path, *, dark: bool = False, scale: float = 2.0) -> None:
-        """Write it to a file, with no ground of its own.
+        """Write it to a file, with no ground of its own. The same picture gives the same bytes.
 
         Args:
             path: ``.png``, ``.svg`` and ``.pdf`` are static; ``.html`` is an interactive page that needs no network.
@@ -102,14 +109,16 @@ class Picture:
             scale: Pixels of a ``.png`` for each pixel of the chart, up to 10.
 
         Raises:
-            ConfigurationError: The suffix is another, or the scale is no number from 0 to 10.
+            ConfigurationError: The suffix is another, the scale is no number from 0 to 10, or another argument is not
+                valid.
             ImportError: What draws it is not installed; the message says how to install it.
             OSError: The file cannot be written.
         """
-        file = Path(path)
+        file, dark = path_of(path), flag("dark", dark)
         suffix = file.suffix.lower()
-        if not 0 < scale <= MOST_SCALE:
-            raise ConfigurationError(f"scale = {shorten(scale)}: use a number above 0 and up to {MOST_SCALE:g}")
+        remedy = f"use a number above 0 and up to {MOST_SCALE:g}"
+        if not 0 < number("scale", scale, remedy) <= MOST_SCALE:
+            raise ConfigurationError(f"scale = {shorten(scale)}: {remedy}")
         if suffix in STATIC:
             write_static(self.static(dark=dark), file, STATIC[suffix], scale=scale)
         elif suffix == ".html":
@@ -164,7 +173,8 @@ class Picture:
         return {PNG: b64encode(encode_static(self.static())).decode()}
 
     def _page(self) -> str:
-        drawn = self.figure.to_html(full_html=False, include_plotlyjs=True, config=SETTINGS)
+        # By default, plotly names its place on the page by chance, and no two files of one picture are the same.
+        drawn = self.figure.to_html(full_html=False, include_plotlyjs=True, config=SETTINGS, div_id="picture")
         texts = {"title": self._chart.title, "summary": self._chart.summary}
         return PAGE.format(figure=drawn, **{name: html.escape(visible(text)) for name, text in texts.items()})
 

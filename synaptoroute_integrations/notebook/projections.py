@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.errors import ConfigurationError, shorten
+from synaptoroute_integrations.notebook.arguments import one_of
 from synaptoroute_integrations.notebook.charts import Floats
-from synaptoroute_integrations.notebook.judgements import percent
+from synaptoroute_integrations.notebook.labels import percent
 
 Method: TypeAlias = Literal["pca", "umap"]
+METHODS = ("pca", "umap")
 Reducer: TypeAlias = Callable[[NDArray[np.float32]], ArrayLike]
 """Takes vectors, shape (rows, dim), and gives their places, shape (rows, 2)."""
 
@@ -59,10 +61,8 @@ def project(utterances: Vectors, queries: Vectors, method: Method, reducer: Redu
             than places.
         ImportError: umap is not installed; the message says how to install it.
     """
-    if reducer is None and method == "pca":
+    if reducer is None and one_of("method", method, METHODS) == "pca":
         return _principal_components(utterances, queries)
-    if reducer is None and method != "umap":
-        raise ConfigurationError(f"method = {shorten(method)}: use 'pca' or 'umap', or give coords")
     rows = np.concatenate([utterances, queries])
     places = clean_places(_umap(rows, seed) if reducer is None else reducer(rows), len(rows))
     name = "UMAP" if reducer is None else "coordinate"
@@ -79,7 +79,7 @@ def clean_places(places: object, rows: int) -> Floats:
         ConfigurationError: They have another shape, or are not finite.
     """
     try:
-        clean = np.asarray(places, np.float64)
+        clean = np.asarray(list(places) if isinstance(places, Iterator) else places, np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"coords = {shorten(places)}: give an array of numbers, or a function") from error
     if clean.shape != (rows, PLANE):

@@ -37,16 +37,6 @@ def routes_of(router: AdaptiveRouter) -> list[Route]:
     return routes
 
 
-def require_count(name: str, value: object) -> None:
-    """Check that a value is a number of things.
-
-    Raises:
-        ConfigurationError: It is no whole number from 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} = {shorten(value)}: use whole numbers from 1")
-
-
 def without_memory(router: AdaptiveRouter) -> AdaptiveRouter:
     """A copy of a router in memory, of the same vectors and fits, that remembers no text it was asked."""
     routes = tuple(EncodedRoute(route, router.vectors(name)) for name, route in router.routes.items())

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from synaptoroute_core import AdaptiveRouter
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Grid
-from synaptoroute_integrations.notebook.judgements import counted, excerpt
+from synaptoroute_integrations.notebook.labels import excerpt
 from synaptoroute_integrations.notebook.picture import Picture
 from synaptoroute_integrations.notebook.routers import routes_of
 
 Cosines: TypeAlias = NDArray[np.float32]
-"""Of the centres of routes: shape (routes, routes)."""
+"""Of the centroids of routes: shape (routes, routes)."""
 Pair: TypeAlias = tuple[int, int]
 """Positions of two routes, the lower first."""
 Nearest: TypeAlias = tuple[float, str, str]
@@ -37,7 +38,7 @@ SIZE = 1000
 
 
 def similarity_heatmap(router: AdaptiveRouter) -> Picture:
-    """How near the routes are to each other: the cosines of their centres, similar routes side by side.
+    """How near the routes are to each other: the cosines of their centroids, similar routes side by side.
 
     Pointing at a cell tells the nearest utterances of the two routes; of more than 63 routes, only for the 2,000 pairs
     that are most similar. Of more than 200 routes, those that are most similar to another are shown.
@@ -140,7 +141,7 @@ def _heatmap(
     side = min(SIDES[0], max(SIDES[1], SIZE // len(order)))
     width, height = (max(least, around + side * len(order)) for least, around in zip(LEAST_SIZE, AROUND, strict=True))
     grid = Grid(
-        title="Cosine of the centres",
+        title="Cosine similarity",
         values=cosines[np.ix_(order, order)].astype(np.float64),
         limits=(min(0.0, float(cosines.min())), 1.0),
         hover=[[_said(routes, names, cosines, near, (row, column)) for column in order] for row in order],
@@ -148,7 +149,7 @@ def _heatmap(
         places=2,
     )
     return Chart(
-        title="Similarity of the routes",
+        title="Cosine similarity of the routes' centroids",
         summary=_summary(names, cosines, order, pairs, near),
         x=Axis("Route", categories=categories),
         y=Axis("Route", categories=categories, downwards=True),
@@ -190,7 +191,7 @@ def _summary(
     cosine, first, second = near[pairs[0]]
     shown = "" if len(order) == len(names) else f" Shown are the {len(order):,} that are most similar to another."
     return (
-        f"Of {len(names):,} routes, {names[one]} and {names[other]} are the most similar: the cosine of their centres "
-        f"is {cosines[one, other]:.2f}. Their nearest utterances, with {cosine:.2f}: {excerpt(first)!r} and "
+        f"Of {len(names):,} routes, {names[one]} and {names[other]} are the most similar: the cosine of their "
+        f"centroids is {cosines[one, other]:.2f}. Their nearest utterances, with {cosine:.2f}: {excerpt(first)!r} and "
         f"{excerpt(second)!r}.{shown}"
     )

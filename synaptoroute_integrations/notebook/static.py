@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from synaptoroute_core.errors import missing_extra
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.notebook.artists import PIXELS_PER_INCH, POINT, SMALL, Easel, Handle
 from synaptoroute_integrations.notebook.charts import Axis, Chart
 from synaptoroute_integrations.notebook.labels import (
@@ -19,7 +20,6 @@ from synaptoroute_integrations.notebook.labels import (
     category_step,
     names_in_legend,
     room_along,
-    shortened,
     stands_above,
     stands_on_end,
 )
@@ -40,6 +40,9 @@ FALLBACK_FONTS = (
 COLOURS = 256
 PADDING = 0.08
 """Inches."""
+
+NAMES_FROM = "synaptoroute"
+"""What the names of parts of an SVG are made from, which otherwise are other ones in each run."""
 
 HARMLESS = r"Glyph \d+|Matplotlib currently does not support|constrained_layout not applied"
 """What matplotlib warns of when a font lacks a sign, or names leave the marks no room: it draws all the same."""
@@ -69,13 +72,13 @@ def draw_static(chart: Chart, *, dark: bool = False) -> Figure:
     _frame(axes, chart, colour)
     if names_in_legend(chart):
         _legend(axes, handles, colour)
-    figure.suptitle(shortened(chart.title, TITLE_CHARACTERS), x=0.01, ha="left", color=colour, fontsize=16 * POINT)
+    figure.suptitle(cut(chart.title, TITLE_CHARACTERS), x=0.01, ha="left", color=colour, fontsize=16 * POINT)
     _plain_text(figure)
     return figure
 
 
 def write_static(figure: Figure, target: str | Path | IO[bytes], kind: str, *, scale: float) -> None:
-    """Write a figure to a file, without the time of writing.
+    """Write a figure to a file: the same figure gives the same bytes, with no time of writing and no random names.
 
     Args:
         figure: What :func:`draw_static` returned.
@@ -83,8 +86,10 @@ def write_static(figure: Figure, target: str | Path | IO[bytes], kind: str, *, s
         kind: ``png``, ``svg`` or ``pdf``.
         scale: Pixels of a png for each of the chart's.
     """
+    from matplotlib import rc_context
+
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": NAMES_FROM}):
         warnings.filterwarnings("ignore", HARMLESS, UserWarning)
         figure.savefig(
             target, format=kind, dpi=scale * PIXELS_PER_INCH, facecolor="none", edgecolor="none", metadata=undated
@@ -122,7 +127,7 @@ def _frame(axes: Axes, chart: Chart, colour: str) -> None:
     for axis, drawn in ((chart.x, axes.xaxis), (chart.y, axes.yaxis)):
         drawn.set_tick_params(which="both", length=0)
         drawn.set_tick_params(labelsize=SMALL * POINT, labelcolor=colour, labelfontfamily=_families())
-        drawn.set_label_text(shortened(axis.title, TITLE_CHARACTERS), color=colour, fontsize=SMALL * POINT)
+        drawn.set_label_text(cut(axis.title, TITLE_CHARACTERS), color=colour, fontsize=SMALL * POINT)
         if axis.hidden or axis.categories:
             drawn.grid(visible=False)
         else:
@@ -144,16 +149,20 @@ def _numbers(axis: Axis, drawn: matplotlib_axis.Axis) -> None:
         drawn.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{factor * value:g}{sign}"))
     else:
         drawn.set_major_formatter(ticker.ScalarFormatter(useOffset=False, useMathText=False))
+    if axis.whole:
+        drawn.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     if axis.logarithmic:
         drawn.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         drawn.set_minor_formatter(ticker.NullFormatter())
+    if axis.ticks and not axis.hidden:
+        drawn.set_major_locator(ticker.FixedLocator(axis.ticks))
 
 
 def _categories(axis: Axis, drawn: matplotlib_axis.Axis, pixels: int, angle: int) -> None:
     """Names in the place of numbers; some of them, if they are too many."""
     if axis.categories:
         step = category_step(axis, pixels)
-        names = [shortened(name, LABEL_CHARACTERS) for name in axis.categories[::step]]
+        names = [cut(name, LABEL_CHARACTERS) for name in axis.categories[::step]]
         drawn.set_ticks(range(0, len(axis.categories), step), labels=names)
         drawn.set_tick_params(labelsize=category_font(axis) * POINT, labelrotation=angle)
 
@@ -185,7 +194,7 @@ def _legend(axes: Axes, handles: Sequence[tuple[str, Handle]], colour: str) -> N
         labelcolor=colour,
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_text(shortened(name, LEGEND_CHARACTERS))
+        text.set_text(cut(name, LEGEND_CHARACTERS))
 
 
 def _plain_text(figure: Figure) -> None:

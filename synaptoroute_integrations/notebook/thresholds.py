@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synaptoroute_core import ConfigurationError, EvaluationReport, RouteNotFoundError, RouteQuality
+from synaptoroute_core.errors import shorten
+from synaptoroute_core.views.words import counted
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Floats, Layer, Line, Note, Points
-from synaptoroute_integrations.notebook.judgements import Judgements, Thresholds, counted, judgements_of
+from synaptoroute_integrations.notebook.judgements import Judgements, Thresholds, judgements_of
 from synaptoroute_integrations.notebook.picture import Picture
 
 FIGURES = ("precision", "recall", "F1")
@@ -51,9 +53,12 @@ def threshold_curves(report: EvaluationReport, route: str | None = None) -> Pict
             are labelled with. As in the report, a route that is never chosen then has a precision of 0.
 
     Raises:
-        ConfigurationError: It is no report, or has no texts that would have a precision or a recall.
+        ConfigurationError: It is no report, or has no texts that would have a precision or a recall; or the route is
+            no name.
         RouteNotFoundError: There is no such route in the report.
     """
+    if route is not None and not isinstance(route, str):
+        raise ConfigurationError(f"route = {shorten(route)}: give a route's name, or None for means over the routes")
     return Picture(_threshold_chart(report, route))
 
 
@@ -72,12 +77,12 @@ def _threshold_chart(report: EvaluationReport, route: str | None) -> Chart:
     if thresholds is not None:
         layers += _in_force(thresholds, now)
     summary, note = _best(
-        curves, now[2], f"Mean F1 of {counted(len(qualities), 'route')}" if route is None else f"F1 of {route}"
+        curves, now[2], f"Macro F1 of {counted(len(qualities), 'route')}" if route is None else f"F1 of {route}"
     )
     return Chart(
-        title="Precision, recall and F1 over the threshold" + (f": {route}" if route else ", means over the routes"),
+        title=f"Precision, recall and F1 by threshold, {f'of {route}' if route else 'macro average of the routes'}",
         summary=" ".join([summary, *([] if thresholds is None else [thresholds.sentence()])]),
-        x=Axis(f"Threshold: {judged.measure[0].lower()}{judged.measure[1:]}"),
+        x=Axis(f"Threshold of the {judged.measure}"),
         y=Axis("Precision, recall, F1 (0 to 1)", limits=(0.0, 1.05)),
         layers=(*layers, *note),
     )

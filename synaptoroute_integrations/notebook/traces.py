@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from synaptoroute_core.views.words import cut
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Grid, Line, Points
-from synaptoroute_integrations.notebook.labels import LEGEND_CHARACTERS, TITLE_CHARACTERS, lines_of, said_of, shortened
+from synaptoroute_integrations.notebook.labels import LEGEND_CHARACTERS, TITLE_CHARACTERS, lines_of, said_of
 from synaptoroute_integrations.notebook.palette import INK, PAPER, SCALE, colour_of, ink_on, translucent
 
 Properties: TypeAlias = dict[str, Any]
@@ -57,7 +58,7 @@ def places_on(axis: Axis, values: Iterable[float] | Floats) -> list[float | None
 
 
 def _named(name: str) -> Properties:
-    return {"name": escaped(shortened(name, LEGEND_CHARACTERS)), "showlegend": bool(name)}
+    return {"name": escaped(cut(name, LEGEND_CHARACTERS)), "showlegend": bool(name)}
 
 
 def _group(name: str) -> Properties:
@@ -174,7 +175,7 @@ def _grid(chart: Chart, layer: Grid) -> Iterator[Properties]:
         "ygap": gap,
         "colorscale": [[at / (len(SCALE) - 1), colour] for at, colour in enumerate(SCALE)],
         "colorbar": {
-            "title": {"text": escaped(shortened(layer.title, TITLE_CHARACTERS)), "side": "right"},
+            "title": {"text": escaped(cut(layer.title, TITLE_CHARACTERS)), "side": "right"},
             "thickness": 12,
             "outlinewidth": 0,
             "ticks": "",

@@ -28,6 +28,7 @@ from synaptoroute_core.errors import shorten
 from synaptoroute_core.protocols import require_inspectable
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.types import checked_examples
+from synaptoroute_integrations.notebook.arguments import listed
 from synaptoroute_integrations.notebook.outlooks import Outlook, Trial
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Lineup:
 
     Attributes:
         revision: The revision.
-        thresholds: The score that each route needs, by its name.
+        thresholds: The score that each route needs, by its name; where a fitted head decides, the confidence.
         utterances: How many there are.
         fitted: Whether a fitted head decides: all routes then need the same confidence, whatever their own threshold.
     """
@@ -55,7 +56,7 @@ class Lineup:
     fitted: bool
 
     def threshold_of(self, route: str | None) -> float:
-        """The score that a route needs, or for None, that most of them do; 0 where there is none."""
+        """The score or confidence that a route needs, or for None, that most of them do; 0 where there is none."""
         if route is not None:
             return self.thresholds.get(route, 0.0)
         return statistics.mode(self.thresholds.values()) if self.thresholds else 0.0
@@ -92,7 +93,7 @@ class Session:
         if not hasattr(router, "add_utterances"):
             raise ConfigurationError(f"router = {shorten(router)}: its routes cannot be changed")
         self._router = router
-        self._examples = checked_examples(examples, router.routes)
+        self._examples = checked_examples(listed("examples", examples, "pairs of a text and a label"), router.routes)
         self._asked: dict[str, None] = {}
         self._steps: list[Step] = []
         self._lineup: Lineup | None = None

@@ -16,7 +16,15 @@ from synaptoroute_integrations.remote.problems import foreign, member, read, unp
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """The routes of one answer.
+
+    Attributes:
+        etag: What the service calls them.
+        revision: Their revision.
+        routes: The routes by name.
+    """
+
     etag: str
     revision: int
     routes: Mapping[str, Route]
@@ -45,7 +53,12 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.revision: int | None = None
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def seen(self) -> Seen | None:
+        """The routes as they were last seen, without a request; None = they never were."""
+        return self._seen
 
     def note(self, revision: int) -> None:
         """Keep the revision that an answer spoke of."""
@@ -65,7 +78,7 @@ class Catalogue:
             raise foreign(answer)
         routes = MappingProxyType({route.name: route for route in (read(Route, each, answer) for each in listed)})
         etag = answer.headers.get("etag")
-        self._seen = None if etag is None else _Seen(etag, revision, routes)
+        self._seen = None if etag is None else Seen(etag, revision, routes)
         self.note(revision)
         return routes
 

@@ -40,6 +40,11 @@ class Connections:
         self._held: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, Holder]]
         self._held = weakref.WeakKeyDictionary()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._closed
+
     # --- running -------------------------------------------------------------------------------
 
     def run(self, operation: Operation[T]) -> T:

@@ -14,6 +14,7 @@ from synaptoroute_integrations.remote.connections import Connections
 from synaptoroute_integrations.remote.edits import Edits
 from synaptoroute_integrations.remote.questions import Questions
 from synaptoroute_integrations.remote.settings import RemoteSettings, Transport
+from synaptoroute_integrations.remote.showing import RemoteOverview, remote_html
 
 
 class RemoteRouter(RemoteAsking, RemoteChanging, Closing):
@@ -103,6 +104,21 @@ class RemoteRouter(RemoteAsking, RemoteChanging, Closing):
 
     def __repr__(self) -> str:
         return f"RemoteRouter({self.url!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what is known without a request."""
+        seen = self._catalogue.seen
+        return remote_html(
+            RemoteOverview(
+                kind=type(self).__name__,
+                url=self.url,
+                keyed=self._settings.key is not None,
+                closed=self._connections.closed,
+                revision=self._catalogue.revision,
+                routes=None if seen is None else seen.routes,
+                seen_at=None if seen is None else seen.revision,
+            )
+        )
 
 
 def _reopen(kind: type[RemoteRouter], arguments: dict[str, Any]) -> RemoteRouter:

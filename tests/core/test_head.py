@@ -253,7 +253,7 @@ def test_an_explanation_of_a_doubt_names_the_probability_and_what_to_do(router):
     explanation = router.explain("who won the cup final")
     best = explanation.decision.candidates[0].route
     assert explanation.decision.reason == "low_confidence"
-    assert f"gives {best} a probability of {explanation.decision.score:.3f} and it needs 0.667" in explanation.advice
+    assert f"gives {best} a confidence of {explanation.decision.score:.3f} and it needs 0.667" in explanation.advice
     assert "as an utterance and fit again" in explanation.advice
 
 

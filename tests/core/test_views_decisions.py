@@ -29,12 +29,20 @@ def candidates(*scores, threshold=0.5):
 
 
 def test_a_decision_tells_the_route_and_what_it_rests_on():
-    page, text = shown(decision(margin=0.5, confidence=0.93, scorer="head", near_boundary=True, revision=7))
-    for sign in ("refund", "score 0.800", "threshold 0.500", "margin 0.500", "confidence 0.930", "fitted head"):
+    page, text = shown(decision(margin=0.5, near_boundary=True, revision=7))
+    for sign in ("refund", "score 0.800", "threshold 0.500", "margin 0.500", "similarity"):
         assert sign in page.text
         assert sign in text
     assert "near the boundary" in page.text
     assert "revision 7" in page.text
+
+
+def test_what_a_fitted_head_gives_is_called_a_confidence_and_told_once():
+    page, text = shown(decision(margin=0.5, confidence=0.8, scorer="head"))
+    assert text.startswith("Decision: refund (confidence 0.800, threshold 0.500, margin 0.500, fitted head)")
+    assert "confidence 0.800 · threshold 0.500 · margin 0.500 · fitted head" in page.text
+    assert page.all("span", role="img", aria_label="confidence 0.300, threshold 0.500: not enough")
+    assert "score" not in page.text
 
 
 @pytest.mark.parametrize("reason", ABSTENTIONS)
@@ -105,7 +113,7 @@ def test_a_router_shows_what_it_decided(bundled, support_routes):
 def test_a_fitted_router_shows_its_confidence(fitted_support):
     decided = fitted_support.route("where is my order")
     page, _ = shown(decided)
-    assert f"confidence {decided.confidence:.3f} · fitted head" in page.text
+    assert f"confidence {decided.confidence:.3f} · threshold" in page.text
     assert places(page, "sr-fill")[0][1] == pytest.approx(100 * decided.confidence, abs=0.1)
 
 

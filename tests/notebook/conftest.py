@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import HOSTILE, PLACES
 
 from synaptoroute_core import AdaptiveRouter, HashingEncoder, Route
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Grid, Line, Note, Points, Rule
 
 sys.path.append(str(Path(__file__).parents[1] / "server"))
 from browsing import chromium
-
-HOSTILE = '<b>bold</b> &amp; $x^2$ and \\frac{$ <img src=x onerror=alert(1)> %{x} "quoted" __import__'
-"""What a user may write, and some program take for a command."""
-
-PLACES = np.array([0.1, 0.5, 0.9])
 
 
 @pytest.fixture(scope="module")

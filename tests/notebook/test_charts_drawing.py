@@ -5,7 +5,7 @@ import json
 import matplotlib as mpl
 import numpy as np
 import pytest
-from conftest import HOSTILE, PLACES
+from drawn import HOSTILE, PLACES
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
@@ -112,6 +112,34 @@ def test_what_is_placed_on_a_logarithmic_axis_is_where_its_value_is(tmp_path):
     layout = draw_interactive(chart).layout
     assert (layout.shapes[0].x0, layout.annotations[0].x) == (100, 2)
     assert {"1", "2", "5", "10", "200"} <= set(layout.xaxis.ticktext) & set(written(chart, tmp_path))
+
+
+@pytest.mark.parametrize("highest", [1.15, 3.45, 5.0, 19.5, 1000.0])
+def test_numbers_of_things_have_ticks_at_whole_numbers_only(browser, highest, tmp_path):
+    bars = Bars("", np.array([0.0, 1.0]), np.array([highest]))
+    chart = chart_of(bars, y=Axis("texts", limits=(0, highest), whole=True))
+    figure = draw_static(chart)
+    figure.savefig(tmp_path / "drawn.png")
+    static = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    Picture(chart).save(tmp_path / "page.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector(".ytick")
+    interactive = [tick.text_content() for tick in page.locator(".ytick").all()]
+    page.close()
+    for labels in (static, interactive):
+        assert len(labels) >= 2
+        assert all(label.isdecimal() for label in labels)
+
+
+def test_ticks_are_where_they_are_asked_for():
+    axis = Axis("share", ticks=(0.1, 0.25, 1.0), percent=True, logarithmic=True)
+    chart = chart_of(Line("", np.array([0.1, 1.0]), np.ones(2)), x=axis)
+    drawn = draw_interactive(chart).layout.xaxis
+    assert (drawn.tickvals, drawn.ticktext) == ((10, 25, 100), ("10 %", "25 %", "100 %"))
+    axes = axes_of(chart)
+    assert axes.get_xticks().tolist() == [0.1, 0.25, 1.0]
+    assert [axes.xaxis.get_major_formatter()(value) for value in (0.1, 0.25, 1.0)] == ["10 %", "25 %", "100 %"]
 
 
 def test_an_axis_can_begin_at_the_top():

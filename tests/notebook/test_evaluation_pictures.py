@@ -84,7 +84,7 @@ def test_every_text_is_in_one_cell_of_the_matrix(rows):
     report = judged(rows)
     picture = confusion_matrix(report, normalise=False)
     (grid,) = layers_of(picture, Grid)
-    expected = Counter((row.expected or "(none of them)", row.chosen or "(abstained)") for row in report.rows)
+    expected = Counter((row.expected or "(out of scope)", row.chosen or "(abstained)") for row in report.rows)
     counts = {
         (label, chosen): grid.values[y, x]
         for y, label in enumerate(picture.chart.y.categories)
@@ -118,7 +118,7 @@ def test_of_many_routes_the_most_confused_are_shown():
     assert picture.chart.y.categories == tuple(names[:30])
     assert not layers_of(picture, Grid)[0].written
     held = sum(120 - n for n in range(0, 30, 2))
-    assert f"Shown are 30 of 150 routes, with {held:,} of the {len(wrong):,} wrong answers" in picture.chart.summary
+    assert f"Shown: 30 of 150 routes, with {held:,} of {len(wrong):,} wrong answers" in picture.chart.summary
 
 
 def test_a_cell_names_its_routes_and_some_of_its_texts():
@@ -126,7 +126,7 @@ def test_a_cell_names_its_routes_and_some_of_its_texts():
     decisions = [decided("b", 0.9)] * len(texts)
     report = evaluate_decisions([(text, "a") for text in texts], decisions, ROUTES)
     lines = layers_of(confusion_matrix(report), Grid)[0].hover[0][1].split("\n")
-    assert lines[:3] == ["label: a", "chosen: b", "7 texts, 100 % of the label's 7"]
+    assert lines[:3] == ["true: a", "predicted: b", "7 texts, 100 % of the label's 7"]
     assert lines[3] == "· <b>bold</b>\\x1b[31m red"
     assert len(lines[4]) < 100
     assert lines[-1] == "and 2 more"

@@ -173,7 +173,7 @@ def test_measuring_leaves_the_router_alone(router):
 def test_bars_and_percentiles_are_of_all_times(router):
     picture = latency_distribution(router, TEXTS, repeats=5)
     (bars,), rules = layers_of(picture, Bars), layers_of(picture, Rule)
-    assert picture.chart.x.title == "Time (milliseconds)"
+    assert picture.chart.x.title == "Latency (ms)"
     assert bars.heights.sum() <= 5 * len(TEXTS)
     half, most, nearly_all = (rule.at for rule in rules)
     assert 0 < bars.edges[0] <= half <= most <= nearly_all
@@ -196,7 +196,7 @@ def test_where_some_take_far_longer_all_are_shown_on_a_logarithmic_axis():
 
 
 def test_texts_that_come_again_are_spoken_of(router):
-    assert "2 of the texts came before" in latency_distribution(router, [*TEXTS, *TEXTS[:2]]).chart.summary
+    assert "Of the texts, 2 came before" in latency_distribution(router, [*TEXTS, *TEXTS[:2]]).chart.summary
     assert "came before" not in latency_distribution(router, TEXTS).chart.summary
 
 

@@ -6,9 +6,10 @@ import json
 import subprocess
 import sys
 
+import matplotlib as mpl
 import numpy as np
 import pytest
-from conftest import HOSTILE
+from drawn import HOSTILE
 from PIL import Image
 
 from synaptoroute_core import ConfigurationError
@@ -75,6 +76,22 @@ def test_another_suffix_is_refused(picture, tmp_path, name):
 def test_another_scale_is_refused(picture, tmp_path, scale):
     with pytest.raises(ConfigurationError, match=r"^scale = "):
         picture.save(tmp_path / "powers.png", scale=scale)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png", ".html"])
+def test_a_picture_saved_twice_is_the_same_to_the_byte(tmp_path, hostile_charts, suffix):
+    for chart in hostile_charts:
+        first, second = tmp_path / f"first{suffix}", tmp_path / f"second{suffix}"
+        Picture(chart).save(first)
+        Picture(chart).save(second)
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_saved_picture_is_not_dated_and_leaves_the_settings_of_matplotlib_alone(picture, tmp_path):
+    with mpl.rc_context({"svg.hashsalt": None}):
+        picture.save(tmp_path / "powers.svg")
+        assert mpl.rcParams["svg.hashsalt"] is None
+    assert "dc:date" not in (tmp_path / "powers.svg").read_text(encoding="utf-8")
 
 
 # --- notebooks ----------------------------------------------------------------------------------------

@@ -261,6 +261,29 @@ def test_under_a_fitted_head_no_threshold_can_be_set_and_it_says_why(fitted):
         Session(fitted).set_threshold("parcel", 0.5)
 
 
+def test_under_a_fitted_head_a_confidence_is_called_one_and_no_score(fitted, router):
+    by_head, by_similarity = Page(fitted, EXAMPLES), Page(router, EXAMPLES)
+    for page, measure, other in ((by_head, "confidence", "score"), (by_similarity, "score", "confidence")):
+        page.type("where is the parcel")
+        page.find("Why?").value = True
+        page.find("at").value = 0.999
+        assert page.find("at").description == f"at a {measure} of"
+        assert f"at a {measure} of 0.999 for every route" in page.text
+        assert f'<th scope="col" class="sr-number">{measure}</th>' in page.html
+        assert f"{measure} and threshold" in page.html
+        assert other not in re.sub(r'<p><span class="sr-quiet">A fitted head.*?</p>', "", page.html)
+
+
+def test_the_slider_says_what_it_is_a_threshold_of_after_a_fit(router):
+    page = Page(router, EXAMPLES)
+    router.fit(progress=False)
+    page.type("where is the parcel")
+    assert page.find("at").description == "at a confidence of"
+    router.undo_fit()
+    page.type("where is the parcel now")
+    assert page.find("at").description == "at a score of"
+
+
 def test_a_fit_shows_after_the_next_message(router):
     page = Page(router, EXAMPLES)
     page.find("Threshold").value = "parcel"

@@ -1,11 +1,15 @@
 """What notebooks do with a router in this process they do with one elsewhere, over real HTTP."""
 
+import re
+
+import httpx
 import pandas as pd
 import pytest
 
 from synaptoroute_core import ConfigurationError, Route, RouteNotFoundError
 from synaptoroute_integrations.notebook import aroute_frame, playground, route_frame
 from synaptoroute_integrations.notebook.trying import Session
+from synaptoroute_integrations.remote import RemoteRouter
 
 
 @pytest.fixture
@@ -57,3 +61,61 @@ def test_the_playground_shows_a_router_elsewhere(remote, local):
     message.value = "where is my parcel"
     assert answer.value == local.route("where is my parcel")._repr_html_()
     widget.close()
+
+
+# --- the client itself -----------------------------------------------------------------------------
+
+
+def shown(remote):
+    """What one reads of the client in a notebook."""
+    return re.sub(r"<[^>]*>", " ", re.sub(r"<style>.*?</style>|<wbr>", "", remote._repr_html_()))
+
+
+class Counting(httpx.HTTPTransport):
+    """Counts the requests."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def handle_request(self, request):
+        self.count += 1
+        return super().handle_request(request)
+
+
+def test_a_client_shows_itself_without_a_request(served, local):
+    transport = Counting()
+    with RemoteRouter(served.url, transport=transport) as remote:
+        assert served.url in shown(remote)
+        assert "not asked for yet" in shown(remote)
+        assert transport.count == 0
+        routes = remote.routes
+        before = transport.count
+        text = shown(remote)
+        assert transport.count == before
+    assert all(name in text for name in routes)
+    assert f"revision  {local.revision} " in text
+    assert "closed" in shown(remote)
+    assert "closed" not in text
+
+
+def test_a_client_says_when_the_routes_that_it_shows_may_be_old(remote, local):
+    assert len(remote.routes) == len(local.routes)
+    seen = local.revision
+    local.add_route(Route("greeting", ["hello there"]))
+    remote.route("where is my parcel")  # the answer speaks of the new revision
+    assert f"routes as they were at revision {seen}" in shown(remote)
+    assert "greeting" not in shown(remote)
+    assert "greeting" in remote.routes
+    assert "greeting" in shown(remote)
+    assert "routes as last seen" in shown(remote)
+
+
+def test_a_client_shows_that_it_has_a_key_and_not_which(keys):
+    with RemoteRouter("http://localhost:1", keys.admin, headers={"X-Gate": "s3cret"}) as remote:
+        html = remote._repr_html_()
+    assert "given" in html
+    assert keys.admin not in html
+    assert "s3cret" not in html
+    with RemoteRouter("http://localhost:1/<b>") as remote:
+        assert "<b>" not in remote._repr_html_()

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.views import report_html, report_line, report_text
+from synaptoroute_core.views.words import counted
 
 UNDEFINED = "-"
 
@@ -98,11 +99,12 @@ class FitReport(Report):
 
     def to_markdown(self) -> str:
         """A sentence and a table of the figures before and after."""
-        made_of = f"{self.routes:,} routes, {self.utterances:,} utterances, {self.examples:,} examples"
+        held = {"route": self.routes, "utterance": self.utterances, "example": self.examples}
+        made_of = ", ".join(counted(count, what) for what, count in held.items())
         lines = [
             f"**{self.kind}**: {'changed' if self.changed else 'nothing changed'}. {self.reason}",
             "",
-            f"{made_of}, {self.seconds:.1f} s; judged on {self.held_out:,} held-out texts.",
+            f"{made_of}, {self.seconds:.1f} s; judged on {counted(self.held_out, 'held-out text')}.",
         ]
         if self.before is not None and self.after is not None:
             lines += ["", "| | before | after |", "|---|---|---|"]

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from synaptoroute_core.views.bars import bar_html, bar_text, scale_of
-from synaptoroute_core.views.markup import SEPARATOR, cut, decimals, facts, mark, number, quiet, table, text
+from synaptoroute_core.views.markup import SEPARATOR, facts, mark, quiet, table, text
 from synaptoroute_core.views.style import card
+from synaptoroute_core.views.words import cut, decimals, number
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Candidate, Decision, Explanation, Neighbour
@@ -69,6 +70,11 @@ def explanation_text(explanation: Explanation) -> str:
     )
 
 
+def measured_by(scorer: str) -> str:
+    """What a score of that rule is: a fitted head's are confidences."""
+    return "confidence" if scorer == "head" else "score"
+
+
 def _decision_parts(decision: Decision) -> Iterator[str]:
     if decision.route is None:
         meaning = quiet(SEPARATOR + MEANINGS.get(decision.reason, ""))
@@ -84,8 +90,10 @@ def _decision_parts(decision: Decision) -> Iterator[str]:
 
 def _figures(decision: Decision) -> list[tuple[str, str]]:
     """Names and values of what the decision rests on, as far as there is any."""
-    compared = _known({"score": decision.score, "threshold": decision.threshold})
-    others = _known({"margin": decision.margin, "confidence": decision.confidence})
+    compared = _known({measured_by(decision.scorer): decision.score, "threshold": decision.threshold})
+    others = _known(
+        {"margin": decision.margin, "confidence": None if decision.scorer == "head" else decision.confidence}
+    )
     return [
         *zip(compared, decimals(*compared.values()), strict=True),
         *((figure, decimals(value)[0]) for figure, value in others.items()),
@@ -106,26 +114,28 @@ def _best(decision: Decision) -> str | None:
 
 def _candidates(decision: Decision) -> str:
     scale = scale_of(value for each in decision.candidates for value in (each.score, each.threshold))
+    measure = measured_by(decision.scorer)
     rows = [
         (
             text(each.route),
-            bar_html(scale, each.score, each.threshold, _words(each), strong=each.route == decision.route),
+            bar_html(scale, each.score, each.threshold, _words(each, measure), strong=each.route == decision.route),
             decimals(each.score)[0],
             text(each.utterance),
         )
         for each in decision.candidates
     ]
-    return table("Candidates", ("route", "score and threshold", ">score", "utterance that spoke"), rows, widths=WIDTHS)
+    columns = ("route", f"{measure} and threshold", f">{measure}", "utterance that spoke")
+    return table("Candidates", columns, rows, widths=WIDTHS)
 
 
-WIDTHS = ("25%", "25%", "4.5em", "")
+WIDTHS = ("25%", "25%", "6em", "")
 
 
-def _words(candidate: Candidate) -> str:
+def _words(candidate: Candidate, measure: str) -> str:
     if candidate.threshold is None:
-        return f"score {decimals(candidate.score)[0]}"
+        return f"{measure} {decimals(candidate.score)[0]}"
     score, threshold = decimals(candidate.score, candidate.threshold)
-    return f"score {score}, threshold {threshold}: {'enough' if candidate.passes else 'not enough'}"
+    return f"{measure} {score}, threshold {threshold}: {'enough' if candidate.passes else 'not enough'}"
 
 
 def _candidate_lines(decision: Decision) -> Iterator[str]:

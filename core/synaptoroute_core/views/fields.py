@@ -7,8 +7,9 @@ from html import escape
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
-from synaptoroute_core.views.markup import SEPARATOR, bullets, cut, number, pairs_table, quiet, text
+from synaptoroute_core.views.markup import SEPARATOR, bullets, pairs_table, quiet, text
 from synaptoroute_core.views.style import card
+from synaptoroute_core.views.words import cut, number
 
 MAX_ITEMS = 10
 MAX_LINE = 100

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from synaptoroute_core.text import visible
+from synaptoroute_core.views.words import SHOWN_CHARACTERS, cut
 
-SHOWN_CHARACTERS = 160
 TOLD_CHARACTERS = 1_000
 """Of a text that is cut, what its tooltip tells: more than fits on a screen serves nobody, and a text has no limit."""
 
@@ -18,17 +16,6 @@ SIGNS = re.compile(r"_+(?=\w)|(?<=[^\W\d])[.\-]+(?=\w)")
 TABLE_CLASS = "sr-table"
 """Documentation sites leave tables alone that have a class."""
 SEPARATOR = " · "
-LEAST_GROUPED = 10_000
-MOST_WRITTEN_OUT = 1e6
-LEAST_WRITTEN_OUT = 1e-3
-PLACES = 3
-MOST_PLACES = 9
-
-
-def cut(value: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """A text on one line without anything that acts on its surroundings, at most ``limit`` characters of it."""
-    shown = visible(value[: limit + 1])
-    return shown if len(value) <= limit and len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def text(value: str, limit: int = SHOWN_CHARACTERS) -> str:
@@ -41,29 +28,6 @@ def text(value: str, limit: int = SHOWN_CHARACTERS) -> str:
 def breakable(plain: str) -> str:
     """Text as HTML, in which a long name may be broken behind its signs."""
     return SIGNS.sub(r"\g<0><wbr>", escape(plain))
-
-
-def number(value: float) -> str:
-    """A number for people."""
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= LEAST_GROUPED else str(value)
-    if value and not LEAST_WRITTEN_OUT <= abs(value) < MOST_WRITTEN_OUT:
-        return f"{value:.4g}"
-    return f"{value:.4f}".rstrip("0").rstrip(".")
-
-
-def decimals(*values: float) -> list[str]:
-    """Numbers with equally many places, at least three: as many as it takes to see which of them differ."""
-    for places in range(PLACES, MOST_PLACES + 1):
-        written = [f"{value:.{places}f}" for value in values]
-        if len(set(written)) == len(set(values)) or any(map(math.isnan, values)):
-            break
-    return written
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 route``, ``2 routes``."""
-    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def quiet(content: str) -> str:

@@ -8,8 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING, Protocol
 
 from synaptoroute_core.text import visible
-from synaptoroute_core.views.markup import TABLE_CLASS, breakable, cut
+from synaptoroute_core.views.markup import TABLE_CLASS, breakable
 from synaptoroute_core.views.style import card
+from synaptoroute_core.views.words import cut
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

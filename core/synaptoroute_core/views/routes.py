@@ -8,8 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from synaptoroute_core.text import visible
-from synaptoroute_core.views.markup import bullets, counted, cut, facts, folded, number, quiet, text
+from synaptoroute_core.views.markup import bullets, facts, folded, quiet, text
 from synaptoroute_core.views.style import card
+from synaptoroute_core.views.words import counted, cut, number
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Route

@@ -62,7 +62,8 @@ font-variant-numeric:tabular-nums}
 font-size:.85em;white-space:nowrap}
 .synaptoroute .sr-advice{padding:.4rem .7rem;border-radius:6px;background:var(--sr-wash);color:var(--sr-ink)}
 .synaptoroute h3{margin-top:1rem;font-size:1em;font-weight:650;line-height:1.4}
-.synaptoroute.synaptoroute table{width:100%;border:0;border-collapse:collapse;table-layout:auto;font-size:1em}
+.synaptoroute.synaptoroute table{width:100%;border:0;border-collapse:collapse;table-layout:auto;font-size:1em;
+color:inherit}
 .synaptoroute.synaptoroute tbody tr:nth-child(n){background:none}
 .synaptoroute.synaptoroute :is(th,td){max-width:none;padding:.3rem .8rem .3rem 0;border:0;
 border-bottom:1px solid var(--sr-line);color:inherit;font-weight:400;line-height:1.4;text-align:start;

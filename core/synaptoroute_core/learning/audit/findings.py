@@ -10,6 +10,7 @@ from pydantic import Field
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.markdown import cell, section
 from synaptoroute_core.learning.reports import Report
+from synaptoroute_core.views.words import counted
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Kind: TypeAlias = Literal[
@@ -95,7 +96,7 @@ class AuditReport(Report):
     def to_markdown(self) -> str:
         """A sentence, then a table for each kind."""
         counts = ", ".join(f"{len(self._exactly(severity)):,} {severity}" for severity in SEVERITIES)
-        lines = [f"**{self.routes:,} routes, {self.utterances:,} utterances**: {counts}."]
+        lines = [f"**{counted(self.routes, 'route')}, {counted(self.utterances, 'utterance')}**: {counts}."]
         for kind in KINDS:
             rows = [_row(finding) for finding in self.of_kind(kind)]
             lines += section(MEANINGS[kind], ("severity", "routes", "finding", "utterances", "what to do"), rows)

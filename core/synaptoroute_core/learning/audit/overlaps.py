@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.learning.audit.findings import Finding, Severity, quoted
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.learning.audit.survey import FEW, Survey
+from synaptoroute_core.views.words import verb
 
 SHARES: tuple[tuple[Severity, float], ...] = (("error", 0.40), ("warning", 0.20), ("info", 0.10))
 """Share of two routes' utterances that the other takes, and how bad that is. One intent cut in two at random
@@ -68,7 +69,8 @@ def _collision(routes: Survey, first: int, second: int, taken: tuple[int, int]) 
         utterances=routes.texts_at(strays),
         owners=routes.owners_at(strays),
         score=share if by_share else cosine,
-        message=f"left out of their route, {taken[0]:,} of {counts[0]:,} utterances of {one} go to {other} and "
+        message=f"left out of their route, {taken[0]:,} of {counts[0]:,} utterances of {one} "
+        f"{verb(taken[0], 'goes', 'go')} to {other} and "
         f"{taken[1]:,} of {counts[1]:,} the other way; cosine of the centres {cosine:.2f}",
         suggestion=f"add utterances that tell {one} and {other} apart, or merge them",
     )
@@ -174,6 +176,7 @@ def _taken(routes: Survey, position: int) -> Finding:
         other_route=other,
         utterances=routes.texts_at(strays),
         owners=routes.owners_at(strays),
-        message=f"left out, none of the {count:,} utterances of {name} comes back to it; {often:,} go to {other}",
+        message=f"left out, none of the {count:,} utterances of {name} comes back to it; "
+        f"{often:,} {verb(often, 'goes', 'go')} to {other}",
         suggestion=f"merge {name} and {other}, or give {name} utterances that have more in common",
     )

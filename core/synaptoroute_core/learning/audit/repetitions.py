@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.learning.audit.findings import Finding, quoted
 from synaptoroute_core.learning.audit.survey import FEW, Survey
 from synaptoroute_core.text import utterance_key
+from synaptoroute_core.views.words import counted, verb
 
 ONE_WORDING = 0.85
 """Mean cosine of the pairs of a route that knows only one wording; carefully written ones have 0.2 to 0.8."""
@@ -75,7 +76,7 @@ def _repetition(routes: Survey, position: int, repeating: NDArray[np.bool_]) -> 
     part = routes.snapshot.part_of(position)
     first = int(part.start) + int(routes.left_out.nearest_own[part].argmax())
     second, cosine = int(routes.left_out.kin[first]), float(routes.left_out.nearest_own[first])
-    name = routes.names[position]
+    name, count = routes.names[position], int(repeating[part].sum())
     return Finding(
         kind="near_duplicate",
         severity="info",
@@ -83,8 +84,9 @@ def _repetition(routes: Survey, position: int, repeating: NDArray[np.bool_]) -> 
         utterances=routes.texts_at((first, second)),
         owners=routes.owners_at((first, second)),
         score=cosine,
-        message=f"{int(repeating[part].sum()):,} of {int(routes.counts[position]):,} utterances of {name} nearly "
-        f"repeat another one (cosine {routes.near_duplicate:g} or more, at most {cosine:.3f})",
+        message=f"{count:,} of {int(routes.counts[position]):,} utterances of {name} nearly "
+        f"{verb(count, 'repeats', 'repeat')} another one (cosine {routes.near_duplicate:g} or more, at most "
+        f"{cosine:.3f})",
         suggestion="put other wordings in the place of repetitions, or remove them",
     )
 
@@ -119,6 +121,6 @@ def find_small_routes(routes: Survey) -> Iterator[Finding]:
             kind="too_few",
             severity="warning" if count < FEW else "info",
             route=name,
-            message=f"{name} has {count} utterance{'' if count == 1 else 's'}",
+            message=f"{name} has {counted(count, 'utterance')}",
             suggestion=f"add {ENOUGH - count} or more in other words",
         )

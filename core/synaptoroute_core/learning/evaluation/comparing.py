@@ -16,6 +16,7 @@ from synaptoroute_core.learning.markdown import cell, name_choice, name_label, s
 from synaptoroute_core.learning.reports import UNDEFINED, Report, shown
 from synaptoroute_core.text import replace_surrogates
 from synaptoroute_core.types import Example
+from synaptoroute_core.views.words import counted, verb
 
 FlipKind: TypeAlias = Literal[
     "broken", "now_wrong", "changed_wrong", "now_abstained", "withdrawn", "now_answered", "fixed"
@@ -109,8 +110,8 @@ class ComparisonReport(Report):
         """What it comes to, the figures before and after, and the flips."""
         money = "" if self.money is None else f", {self.money:+,.2f} in money"
         summary = (
-            f"**{len(self.flips):,} of {self.total:,} texts are decided otherwise**: {self.kinds['fixed']:,} fixed, "
-            f"{self.kinds['broken']:,} broken (p = {self.p_value:.3f}). "
+            f"**{len(self.flips):,} of {counted(self.total, 'text')} {verb(len(self.flips))} decided otherwise**: "
+            f"{self.kinds['fixed']:,} fixed, {self.kinds['broken']:,} broken (p = {self.p_value:.3f}). "
             f"Wrong answers: {self.wrong_answers:+,} (p = {self.p_value_wrong:.3f}). "
             f"LLM calls: {self.llm_calls:+,}{money}."
         )

@@ -47,6 +47,7 @@ from synaptoroute_core.learning.markdown import table, title_of
 from synaptoroute_core.learning.reports import Report, shown
 from synaptoroute_core.text import replace_surrogates
 from synaptoroute_core.types import Decision, Example
+from synaptoroute_core.views.words import counted
 
 __all__ = [
     "CalibrationBin",
@@ -178,8 +179,8 @@ class EvaluationReport(Report):
         money = "" if self.money_saved is None else f", {self.money_saved:,.2f} in money"
         figures = [(title_of(name), shown(value)) for name, value in self.headline().items() if value is not None]
         summary = (
-            f"**{self.total:,} texts**, {self.total - self.in_scope:,} of them out of scope, on "
-            f"{len(self.routes):,} routes: {self.llm_calls_saved:,} LLM calls saved{money}."
+            f"**{counted(self.total, 'text')}**, {self.total - self.in_scope:,} of them out of scope, on "
+            f"{counted(len(self.routes), 'route')}: {counted(self.llm_calls_saved, 'LLM call')} saved{money}."
         )
         lines = [
             summary,

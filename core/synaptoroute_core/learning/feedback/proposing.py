@@ -29,6 +29,7 @@ from synaptoroute_core.learning.markdown import cell, table
 from synaptoroute_core.learning.reports import HeldOut, Report, shown
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Example, Route
+from synaptoroute_core.views.words import counted, verb
 
 MAX_TRIALS = 12
 MAX_ERROR = 0.1
@@ -74,11 +75,12 @@ class Proposal(Report):
     def to_markdown(self) -> str:
         """A sentence, the figures before and after, and the edits."""
         state = "applied" if self.applied else "accepted" if self.accepted else "not accepted"
-        tests = f"{self.golden:,} golden and {self.held_out:,} held-out queries"
+        tests = f"{self.golden:,} golden and {counted(self.held_out, 'held-out query', 'held-out queries')}"
+        tried = f"{counted(self.trials, 'trial')} on {tests}"
         lines = [
             f"**proposal**: {state}. {self.reason}",
             "",
-            f"{len(self.edits):,} edits, {len(self.left_out):,} left out; {self.trials} trials on {tests}.",
+            f"{counted(len(self.edits), 'edit')}, {len(self.left_out):,} left out; {tried}.",
             *_comparison("golden queries", self.golden_before, self.golden_after),
             *_comparison("held-out feedback", self.held_out_before, self.held_out_after),
         ]
@@ -209,7 +211,8 @@ def _concluded(draft: Proposal, finding: Finding) -> Proposal:
     reason = f"No part of the draft passes. All of it together: {after.objection}."
     if accepted:
         reason = (
-            f"{len(finding.kept):,} of {len(draft.edits):,} edits pass: right answers to held-out feedback go from "
+            f"{len(finding.kept):,} of {counted(len(draft.edits), 'edit')} "
+            f"{verb(len(finding.kept), 'passes', 'pass')}: right answers to held-out feedback go from "
             f"{len(before.held_out.right)} to {len(after.held_out.right)}, to golden queries from "
             f"{len(before.golden.right)} to {len(after.golden.right)}."
         )

@@ -26,6 +26,7 @@ from synaptoroute_core.lexical import bag_of
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Example
+from synaptoroute_core.views.words import counted
 
 MAX_TEXTS = 20_000
 """Texts that a head is trained on. Of more, each route gives as many as the others, and at most this many in all."""
@@ -173,7 +174,7 @@ def make_head(snapshot: Snapshot, request: HeadRequest, encode: Encode, step: St
     started = time.perf_counter()
     if len(snapshot.names) < FEWEST_ROUTES:
         raise ConfigurationError(
-            f"there is nothing to tell apart with {len(snapshot.names)} route(s): a head needs at least two"
+            f"there is nothing to tell apart with {counted(len(snapshot.names), 'route')}: a head needs at least two"
         )
     texts, material, strangers = gather(snapshot, request, encode)
     step(0.05)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.learning.reports import Report, shown
 from synaptoroute_core.learning.thresholds.outcomes import Outcomes
+from synaptoroute_core.views.words import counted, verb
 
 MIN_CANDIDATES = 4
 MAX_CANDIDATES = 25
@@ -229,8 +230,8 @@ def upper_bound(wrong: int, answered: int, level: float) -> float:
 
 def _promise(best: Candidate, examples: int, max_error: float) -> str:
     return (
-        f"{best.answered:,} of {examples:,} examples are answered, {best.wrong:,} of them wrongly, which is few enough "
-        f"to promise an error of at most {max_error:.2%}."
+        f"{best.answered:,} of {counted(examples, 'example')} {verb(best.answered)} answered, {best.wrong:,} of them "
+        f"wrongly, which is few enough to promise an error of at most {max_error:.2%}."
     )
 
 
@@ -238,7 +239,7 @@ def _refusal(found: list[Candidate], nearest: Candidate, examples: int, max_erro
     """Why nothing can be promised, and what would help."""
     have = (
         f"An error of at most {max_error:.2%} cannot be promised with {confidence:.1%} confidence: of the "
-        f"{nearest.answered:,} surest of {examples:,} examples, {nearest.wrong:,} are wrong"
+        f"{nearest.answered:,} surest of {counted(examples, 'example')}, {nearest.wrong:,} {verb(nearest.wrong)} wrong"
     )
     answerable = found[-1].answered  # the last candidate answers all that can be
     if not answerable:
@@ -248,7 +249,8 @@ def _refusal(found: list[Candidate], nearest: Candidate, examples: int, max_erro
     if least is None:
         return f"{have}, too many for any number of examples like these; a greater max_error would help."
     wanted = math.ceil(least * examples / answerable)
-    return f"{have}; about {wanted:,} examples are needed if they turn out alike, or a greater max_error."
+    needs = f"about {counted(wanted, 'example')} {verb(wanted)} needed if they turn out alike"
+    return f"{have}; {needs}, or a greater max_error."
 
 
 def _needed(candidate: Candidate, answerable: int, max_error: float, confidence: float) -> int | None:

@@ -25,6 +25,7 @@ from synaptoroute_core.learning.reports import HeldOut, shown
 from synaptoroute_core.learning.thresholds.calibration import binomial_tail
 from synaptoroute_core.learning.thresholds.fitting import Task, accepted_out_of_fold, fit
 from synaptoroute_core.learning.thresholds.outcomes import Outcomes
+from synaptoroute_core.views.words import counted, verb
 
 OBJECTIVES = ("f1", "max_fpr", "max_error")
 MIN_FOLDS = 2
@@ -102,7 +103,8 @@ def plan_thresholds(
     task = Task(objective, limit or 0.0, default, own, guarded, folds, seed)
     unchanged = ThresholdPlan(default, own, None, None, 0, changed=False, reason="")
     if len(outcomes) < MIN_EXAMPLES:
-        return replace(unchanged, reason=f"{len(outcomes)} examples are too few: give {MIN_EXAMPLES} or more.")
+        few = f"{counted(len(outcomes), 'example')} {verb(len(outcomes))} too few"
+        return replace(unchanged, reason=f"{few}: give {MIN_EXAMPLES} or more.")
     labelled = task.labelled(outcomes)
     if not labelled.any():
         return replace(unchanged, reason="No example tells anything about a route: label some with the name of one.")
