@@ -7,8 +7,15 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from synaptoroute_integrations.addresses import trimmed
+
 NO_VALUE = ""
 """Metavar of a flag: Typer may say ``<bool>`` otherwise, as if a value had to follow."""
+
+
+def _trimmed(db: str | None) -> str | None:
+    return None if db is None else trimmed(db)
+
 
 Db: TypeAlias = Annotated[
     str | None,
@@ -16,6 +23,8 @@ Db: TypeAlias = Annotated[
         "--db",
         "--store",
         metavar="FILE|URL",
+        envvar="SYNAPTOROUTE_DB",
+        callback=_trimmed,
         help="What keeps the routes: a SQLite file, or postgresql://... or redis://..., which machines can share.",
     ),
 ]

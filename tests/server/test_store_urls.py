@@ -5,10 +5,14 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from synaptoroute_core import ConfigurationError
 from synaptoroute_integrations.cli.commands import app
+from synaptoroute_integrations.server import ServerSettings
+
+COMMANDS = [["list"], ["route", "x"], ["add", "a", "x"], ["remove", "a"], ["serve"]]
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["route", "x"], ["add", "a", "x"], ["remove", "a"], ["serve"]])
+@pytest.mark.parametrize("arguments", COMMANDS)
 @pytest.mark.parametrize("scheme", ["postgresql", "redis"])
 def test_a_server_that_is_not_there_is_exit_code_3_and_no_password_is_shown(arguments, scheme):
     done = CliRunner().invoke(app, [*arguments, "--db", f"{scheme}://me:hunter2@127.0.0.1:1/0"])
@@ -28,3 +32,37 @@ def test_a_driver_that_is_missing_is_named_with_its_extra(url, driver, extra, mo
     done = CliRunner().invoke(app, ["list", "--db", url])
     assert (done.exit_code, done.stdout) == (3, "")
     assert done.stderr == f"error: {driver} is not installed: pip install 'synaptoroute-integrations[{extra}]'\n"
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_store_that_the_environment_names_is_on_no_command_line(arguments):
+    address = {"SYNAPTOROUTE_DB": "postgresql://me:hunter2@127.0.0.1:1/0"}
+    done = CliRunner().invoke(app, arguments, env=address)
+    assert done.exit_code == 3
+    assert done.stderr.startswith("error: cannot open the database 127.0.0.1:1/0")
+    assert "hunter2" not in done.stderr
+
+
+def test_the_command_line_goes_before_the_environment(tmp_path):
+    done = CliRunner().invoke(app, ["list", "--db", str(tmp_path / "a.sqlite")], env={"SYNAPTOROUTE_DB": "b.sqlite"})
+    assert done.exit_code == 2
+    assert "a.sqlite" in done.stderr
+
+
+def test_a_store_that_the_environment_leaves_empty_is_none():
+    done = CliRunner().invoke(app, ["list"], env={"SYNAPTOROUTE_DB": ""})
+    assert done.exit_code == 2
+    assert "name a store with --db" in done.stderr
+
+
+def test_a_line_break_at_the_end_of_a_secret_is_no_part_of_the_name_of_the_database():
+    address = "postgresql://me@127.0.0.1:1/routes\n"
+    assert ServerSettings.from_environment({"SYNAPTOROUTE_DB": address}).db == address.strip()
+    done = CliRunner().invoke(app, ["list"], env={"SYNAPTOROUTE_DB": address})
+    assert done.stderr.startswith("error: cannot open the database 127.0.0.1:1/routes, schema")
+
+
+def test_a_blank_before_a_url_uncovers_no_password():
+    with pytest.raises(ConfigurationError, match=r"me:\*\*\*@db/routes") as refused:
+        ServerSettings.from_environment({"SYNAPTOROUTE_DB": " redis://me:hunter2@db/routes"}, routes="routes.yaml")
+    assert "hunter2" not in str(refused.value)
