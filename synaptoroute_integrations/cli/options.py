@@ -7,14 +7,14 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from synaptoroute_integrations.addresses import trimmed
-
 NO_VALUE = ""
 """Metavar of a flag: Typer may say ``<bool>`` otherwise, as if a value had to follow."""
 
 
-def _trimmed(db: str | None) -> str | None:
-    return None if db is None else trimmed(db)
+def _address(db: str | None) -> str | None:
+    from synaptoroute_integrations.addresses import address_of
+
+    return None if db is None else address_of(db)
 
 
 Db: TypeAlias = Annotated[
@@ -24,7 +24,7 @@ Db: TypeAlias = Annotated[
         "--store",
         metavar="FILE|URL",
         envvar="SYNAPTOROUTE_DB",
-        callback=_trimmed,
+        callback=_address,
         help="What keeps the routes: a SQLite file, or postgresql://... or redis://..., which machines can share.",
     ),
 ]

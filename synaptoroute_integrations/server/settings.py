@@ -15,7 +15,7 @@ from synaptoroute_core.config import Count, Number, Seconds
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.types import Score
-from synaptoroute_integrations.addresses import masked, trimmed
+from synaptoroute_integrations.addresses import address_of, masked
 
 PREFIX = "SYNAPTOROUTE_"
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -102,8 +102,8 @@ class ServerSettings(FrozenModel):
 
     @field_validator("db")
     @classmethod
-    def _without_blanks(cls, value: str | None) -> str | None:
-        return None if value is None else trimmed(value)
+    def _as_it_was_meant(cls, value: str | None) -> str | None:
+        return None if value is None else address_of(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

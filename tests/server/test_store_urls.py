@@ -66,3 +66,13 @@ def test_a_blank_before_a_url_uncovers_no_password():
     with pytest.raises(ConfigurationError, match=r"me:\*\*\*@db/routes") as refused:
         ServerSettings.from_environment({"SYNAPTOROUTE_DB": " redis://me:hunter2@db/routes"}, routes="routes.yaml")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_half_a_url_makes_no_file(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*arguments, "--db", "redis:me:hunter2@cache"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "redis://host/database" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
