@@ -36,7 +36,7 @@ from tables import number, table
 
 from synaptoroute_core import AdaptiveRouter, Route
 
-RATE = 40.0
+RATE = 20.0
 """Queries a second to each replica."""
 PART_S = 10.0
 """Before, during and after."""
