@@ -3,6 +3,8 @@
 import sys
 
 import pytest
+import redis
+from sharing import shared_store
 from typer.testing import CliRunner
 
 from synaptoroute_core import ConfigurationError
@@ -76,3 +78,28 @@ def test_half_a_url_makes_no_file(arguments, tmp_path, monkeypatch):
     assert "redis://host/database" in done.stderr
     assert "hunter2" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+# --- servers that ask for more ----------------------------------------------------------------------
+
+
+@pytest.mark.postgres
+def test_of_several_hosts_the_one_that_answers_is_taken(tmp_path):
+    with shared_store("postgres", tmp_path) as store:
+        front, rest = store.url.split("@")
+        address = f"{front}@127.0.0.1:1,{rest}&target_session_attrs=read-write"
+        assert CliRunner().invoke(app, ["add", "refund", "money back", "--db", address]).exit_code == 0
+        assert "refund" in CliRunner().invoke(app, ["list", "--db", store.url]).stdout
+
+
+@pytest.mark.redis
+def test_a_wrong_password_is_said_to_be_one_and_is_not_shown(tmp_path):
+    with shared_store("redis", tmp_path) as store, redis.Redis.from_url(store.url.partition("?")[0]) as client:
+        client.execute_command("ACL", "SETUSER", "me", "on", ">right", "~*", "&*", "+@all")
+        for password, code in (("right", 0), ("hunter2", 3)):
+            address = store.url.replace("redis://", f"redis://me:{password}@")
+            done = CliRunner().invoke(app, ["list"], env={"SYNAPTOROUTE_DB": address})
+            assert done.exit_code == code
+    assert done.stderr.startswith("error: cannot open the Redis database 127.0.0.1")
+    assert "password" in done.stderr
+    assert "hunter2" not in done.stderr
