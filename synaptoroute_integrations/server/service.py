@@ -132,15 +132,14 @@ class Service:
         self._pulse = Pulse()
         if self.phase == "starting":
             self.phase = "ready"
-        logger.info(
-            "ready: %d routes at revision %d, %s", len(self._router.routes), self._router.revision, self._whence()
-        )
+        count, revision = len(self._router.routes), self._router.revision
+        logger.info("ready: %d routes at revision %d%s", count, revision, self._whence())
 
     def _whence(self) -> str:
         """Where the routes are, for the log: of several stores, one is easily taken for another."""
         if self.settings.db is not None:
-            return f"kept in {masked(self.settings.db)}"
-        return "kept in memory" if self.settings.routes is None else f"of the file {self.settings.routes}"
+            return f", kept in {masked(self.settings.db)}"
+        return "" if self.settings.routes is None else f", of the file {self.settings.routes}"
 
     async def stop(self) -> None:
         """Let go of everything; what was accepted has been answered."""

@@ -11,6 +11,7 @@ from sharing import KINDS, STALE_S, Pods, pods_on, shared_store
 from typer.testing import CliRunner
 
 from synaptoroute_core import RevisionConflictError, Route
+from synaptoroute_integrations.addresses import masked
 from synaptoroute_integrations.cli.commands import app
 from synaptoroute_integrations.remote import RemoteRouter
 
@@ -128,4 +129,5 @@ def test_without_the_store_queries_go_on_and_readiness_and_edits_say_so(pods):
     assert len([answer for answer in answers if cut_off < answer.sent_at < back]) > 100
     for pod in pods.both:
         assert "cannot be followed" in pod.text()
+        assert f"kept in {masked(pods.store.url)}" in pod.text()
         assert str(pods.store.password) not in pod.text()
