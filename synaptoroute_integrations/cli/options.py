@@ -10,12 +10,21 @@ import typer
 NO_VALUE = ""
 """Metavar of a flag: Typer may say ``<bool>`` otherwise, as if a value had to follow."""
 
+
+def _address(db: str | None) -> str | None:
+    from synaptoroute_integrations.addresses import address_of
+
+    return None if db is None else address_of(db)
+
+
 Db: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--db",
         "--store",
         metavar="FILE|URL",
+        envvar="SYNAPTOROUTE_DB",
+        callback=_address,
         help="What keeps the routes: a SQLite file, or postgresql://... or redis://..., which machines can share.",
     ),
 ]

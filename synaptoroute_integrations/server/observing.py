@@ -12,8 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synaptoroute_integrations.escaping import visible
+from synaptoroute_integrations.server.auth import required_scope
 from synaptoroute_integrations.server.logs import cause_of
-from synaptoroute_integrations.server.problems import ProblemError, draining, problem_of
+from synaptoroute_integrations.server.problems import ProblemError, given_up, problem_of
 from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.waiting import ClientGoneError
 
@@ -30,6 +31,7 @@ SAFE_HEADERS = {
 NOWHERE = "other"
 """The path, or the method, in figures of what leads nowhere: strangers must not make labels."""
 CLIENT_GONE = 499  # nginx's number for it
+LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -80,7 +82,7 @@ class Observer:
         except ClientGoneError:
             status = CLIENT_GONE
         except (Exception, asyncio.CancelledError) as error:
-            problem = self._problem_of(error, request_id)
+            problem = self._problem_of(error, scope, request_id)
             if status and isinstance(error, Exception):
                 raise  # the answer has begun: all that is left is to break it off
             if not status:  # else the server sees that the answer is not whole, and breaks it off
@@ -88,11 +90,11 @@ class Observer:
         self._note(scope, status, time.perf_counter() - started, request_id)
         return status
 
-    def _problem_of(self, error: BaseException, request_id: str) -> ProblemError:
+    def _problem_of(self, error: BaseException, scope: Scope, request_id: str) -> ProblemError:
         """What to tell the client; raises the cancellation of who knows no other way to end."""
         if not isinstance(error, Exception):
             if self._service.gave_up:
-                return draining()
+                return given_up(changes=_changes(scope))
             raise error
         # Without the error's words, which may be those of a text.
         logger.error("request %s failed: %s", request_id, cause_of(error))
@@ -120,6 +122,11 @@ class Observer:
                 "key": scope["state"].get("key"),
             }
             access.info("%s %s %d", method, shown, status, extra={"fields": fields})
+
+
+def _changes(scope: Scope) -> bool:
+    """Whether a request is one to change something."""
+    return scope["method"] not in LOOKS and required_scope(scope["method"], scope["path"]) == "admin"
 
 
 def _method(scope: Scope) -> str:

@@ -149,6 +149,16 @@ def draining() -> ProblemError:
     return retry_later(503, "draining", detail, 1.0, Connection="close")
 
 
+def given_up(*, changes: bool) -> ProblemError:
+    """The service stops before a request is done.
+
+    Args:
+        changes: Whether it is one to change something: that goes on in the engine, where a store that does not
+            answer may hold it up, and may be made after all.
+    """
+    return _uncertain("the service is stopping") if changes else draining()
+
+
 def problem_of(error: Exception, *, in_path: bool = False) -> ProblemError:
     """The problem that an error of the engine is. What is no mistake of the client's says nothing of the insides.
 
@@ -182,9 +192,9 @@ def _exists(error: RouteExistsError) -> ProblemError:
     return ProblemError(409, "route-exists", detail, name=error.name)
 
 
-def _uncertain(_: CommitUncertainError) -> ProblemError:
+def _uncertain(why: str) -> ProblemError:
     # No Retry-After: many a client repeats a 503 with it by itself.
-    detail = "the store broke off: the change may have been made, or not; read the routes before you repeat it"
+    detail = f"{why}: the change may have been made, or not; read the routes before you repeat it"
     return ProblemError(503, "commit-uncertain", detail)
 
 
@@ -208,7 +218,7 @@ KINDS: tuple[tuple[type[Exception], Callable[[Any], ProblemError]], ...] = (
     (RouterOverloadedError, _overloaded),
     (RouterTimeoutError, lambda error: ProblemError(504, "timeout", str(error))),
     (RouterClosedError, lambda _: draining()),
-    (CommitUncertainError, _uncertain),
+    (CommitUncertainError, lambda _: _uncertain("the store broke off")),
     (StorageError, lambda _: retry_later(503, "storage-error", "the store failed; nothing was changed", 1.0)),
     (EncoderMismatchError, _mismatch),
     (EncoderError, lambda _: ProblemError(500, "encoder-error", "the model could not encode a text")),

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from starlette.concurrency import run_in_threadpool
 
 from synaptoroute_core import AdaptiveRouter, Choices, Decision, FastEmbedEncoder, RouterConfig, load_routes
+from synaptoroute_integrations.addresses import masked
 from synaptoroute_integrations.server.auth import KeyRing
 from synaptoroute_integrations.server.jobs import JobDesk
 from synaptoroute_integrations.server.metrics import Metrics
@@ -131,7 +132,14 @@ class Service:
         self._pulse = Pulse()
         if self.phase == "starting":
             self.phase = "ready"
-        logger.info("ready: %d routes at revision %d", len(self._router.routes), self._router.revision)
+        count, revision = len(self._router.routes), self._router.revision
+        logger.info("ready: %d routes at revision %d%s", count, revision, self._whence())
+
+    def _whence(self) -> str:
+        """Where the routes are, for the log: of several stores, one is easily taken for another."""
+        if self.settings.db is not None:
+            return f", kept in {masked(self.settings.db)}"
+        return "" if self.settings.routes is None else f", of the file {self.settings.routes}"
 
     async def stop(self) -> None:
         """Let go of everything; what was accepted has been answered."""

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from synaptoroute_core import ConfigurationError
 from synaptoroute_core.config import Count, Number, Seconds
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.types import Score
-from synaptoroute_integrations.addresses import masked
+from synaptoroute_integrations.addresses import address_of, masked
 
 PREFIX = "SYNAPTOROUTE_"
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -99,6 +99,11 @@ class ServerSettings(FrozenModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_queries: bool = False
     runtime_dir: str | None = None
+
+    @field_validator("db")
+    @classmethod
+    def _as_it_was_meant(cls, value: str | None) -> str | None:
+        return None if value is None else address_of(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -22,12 +22,15 @@ from deployed import (
     unit,
 )
 
+from synaptoroute_integrations.cli.app import BAD_INPUT
 from synaptoroute_integrations.server import ServerSettings
 from synaptoroute_integrations.server.auth import required_scope
 from synaptoroute_integrations.server.running import LAST_WORDS_S
 
 PORT = image_environment()["SYNAPTOROUTE_PORT"]
-LAST_WORDS = LAST_WORDS_S + 2  # and what closing the store may take
+STORE_TIMEOUT_S = 5
+"""How long a store on another machine may take to answer before it counts as away."""
+LAST_WORDS = LAST_WORDS_S + 2 * STORE_TIMEOUT_S  # and what closing the store may take
 
 BY_PLATFORM = pytest.mark.parametrize("platform", ["compose", "kubernetes", "kubernetes-shared", "systemd"])
 
@@ -65,6 +68,11 @@ def grace_s(platform: str) -> float:
 def test_what_was_accepted_is_answered_before_the_service_is_killed(platform):
     drain_s = ServerSettings.from_environment(environments()[platform]).drain_timeout_s
     assert grace_s(platform) >= drain_s + LAST_WORDS
+
+
+def test_systemd_tries_a_service_whose_database_is_away_again_and_one_whose_settings_are_wrong_not():
+    assert (unit()["Restart"], unit()["StartLimitIntervalSec"]) == (["on-failure"], ["0"])
+    assert unit()["RestartPreventExitStatus"] == [str(BAD_INPUT)]
 
 
 # --- compose --------------------------------------------------------------------------------------

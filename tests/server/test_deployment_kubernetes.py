@@ -193,19 +193,28 @@ def test_several_pods_reach_names_and_the_database_and_nothing_else():
 def test_the_job_puts_its_routes_into_the_store_that_the_pods_read(tmp_path):
     """Its command, with a file in the place of the database."""
     one = container(ROUTES, "Job")
-    assert variables(ROUTES, "Job")["STORE_URL"] == variables(SHARED)["SYNAPTOROUTE_DB"]
+    assert variables(ROUTES, "Job")["SYNAPTOROUTE_DB"] == variables(SHARED)["SYNAPTOROUTE_DB"]
     (mount,) = [each for each in one["volumeMounts"] if each["name"] == "routes"]
     for name, text in kubernetes("ConfigMap", ROUTES)["data"].items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    places = {
-        "$(STORE_URL)": f"{tmp_path}/routes.sqlite",
-        f"{mount['mountPath']}/routes.yaml": f"{tmp_path}/routes.yaml",
-    }
+    places = {f"{mount['mountPath']}/routes.yaml": f"{tmp_path}/routes.yaml"}
     program, *arguments = (places.get(word, word) for word in one["command"])
     assert program == "synaptoroute"
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, arguments, env={"SYNAPTOROUTE_DB": f"{tmp_path}/routes.sqlite"})
     assert done.exit_code == 0, done.output
     assert "imported 2 routes" in done.stdout
+
+
+@pytest.mark.parametrize(("file", "kind"), [(SHARED, "Deployment"), (ROUTES, "Job")])
+def test_the_url_of_the_store_is_in_no_command_which_all_on_the_node_can_read(file, kind):
+    one = container(file, kind)
+    words = [*one.get("command", ()), *one.get("args", ())]
+    assert [word for word in words if word.startswith("--db") or "$(" in word] == []
+    assert "SYNAPTOROUTE_DB" in variables(file, kind)
+
+
+def test_a_job_that_gets_no_answer_ends():
+    assert kubernetes("Job", ROUTES)["spec"]["activeDeadlineSeconds"] <= 600
 
 
 def test_the_pod_of_the_job_gets_no_queries_and_finds_its_routes():

@@ -1,6 +1,7 @@
 """Services on one store in PostgreSQL or Redis: they follow each other, and go on when it is away."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -10,6 +11,7 @@ from sharing import KINDS, STALE_S, Pods, pods_on, shared_store
 from typer.testing import CliRunner
 
 from synaptoroute_core import RevisionConflictError, Route
+from synaptoroute_integrations.addresses import masked
 from synaptoroute_integrations.cli.commands import app
 from synaptoroute_integrations.remote import RemoteRouter
 
@@ -107,6 +109,7 @@ def test_without_the_store_queries_go_on_and_readiness_and_edits_say_so(pods):
         wait_for(pod, "hello there", "greeting")
     with asking(pods) as answers:
         with pods.store.away():
+            cut_off = time.monotonic()
             refused = post(pods.second, "/routes", farewell)
             assert (refused.status_code, refused.json()["type"]) == (503, "urn:synaptoroute:storage-error")
             for pod in pods.both:
@@ -115,6 +118,7 @@ def test_without_the_store_queries_go_on_and_readiness_and_edits_say_so(pods):
                 assert figures(pod.url)["synaptoroute_store_failing"] == 1
                 assert get(pod.url, "/stats").json()["store"]["failing"]
                 assert get(pod.url, "/health/live").status_code == 200
+            back = time.monotonic()
         for pod in pods.both:
             wait_until(lambda pod=pod: all(health(pod) == (200, "ready") for _ in range(8)))
             wait_until(lambda pod=pod: figures(pod.url)["synaptoroute_store_failing"] == 0)
@@ -122,7 +126,8 @@ def test_without_the_store_queries_go_on_and_readiness_and_edits_say_so(pods):
         wait_for(pods.first, "goodbye then", "farewell")
         wait_until(pods.are_alike)
     assert {(answer.kind, answer.status) for answer in answers} == {(WHOLE, 200)}
-    assert len(answers) > 100
+    assert len([answer for answer in answers if cut_off < answer.sent_at < back]) > 100
     for pod in pods.both:
         assert "cannot be followed" in pod.text()
+        assert f"kept in {masked(pods.store.url)}" in pod.text()
         assert str(pods.store.password) not in pod.text()

@@ -17,6 +17,7 @@ from launched import (
 )
 
 import synaptoroute_integrations
+from synaptoroute_core import AdaptiveRouter, HashingEncoder
 
 ROUTES = str(Path(synaptoroute_integrations.__file__).parent / "samples" / "support_routes.yaml")
 
@@ -37,6 +38,18 @@ config = RouterConfig(drain_timeout_s=0.5)
 
 def router(_=None):
     return AdaptiveRouter([Route("greeting", ["hello", "good morning"])], encoder=Hanging(), config=config)
+"""
+SLOW = """
+import time
+from synaptoroute_core import SqliteStore
+
+class Slow(SqliteStore):
+    def commit(self, since, *more):
+        time.sleep(1.5 if since else 0)
+        return super().commit(since, *more)
+
+def router(_=None):
+    return AdaptiveRouter([Route("greeting", ["hello"])], encoder=HashingEncoder(), store=Slow({file!r}), config=config)
 """
 OURS = """
 running.open_router = router
@@ -81,6 +94,24 @@ def test_a_change_whose_model_hangs_cannot_keep_the_process(launch_script: Launc
     assert served.end(30) in (143, -signal.SIGTERM)
     thread.join()
     assert found[0].status_code == 503
+    assert found[0].json()["type"] == "urn:synaptoroute:commit-uncertain"
+
+
+def test_a_change_that_is_made_after_all_is_not_called_undone_by_a_service_that_stops(
+    launch_script: Launch,  # noqa: F811
+    tmp_path,
+):
+    file = tmp_path / "routes.sqlite"
+    served = launch_script(HANGING + SLOW.format(file=str(file)) + OURS).wait_ready()
+    thread, found = ask_in_background(served.url, "/routes", {"name": "new", "utterances": ["please"]})
+    wait_until(lambda: get(served.url, "/stats").json()["in_flight"] == 2)
+    served.signal(signal.SIGTERM)
+    thread.join()
+    assert (found[0].status_code, found[0].json()["type"]) == (503, "urn:synaptoroute:commit-uncertain")
+    assert "retry-after" not in found[0].headers
+    served.end(30)
+    with AdaptiveRouter(encoder=HashingEncoder(), store=file) as router:
+        assert "new" in router.routes
 
 
 def test_a_job_whose_model_hangs_cannot_keep_the_process(launch_script: Launch):  # noqa: F811
