@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, LiteralString
 
 from synaptoroute_core.errors import StorageError
+from synaptoroute_core.storage.logged import draw_epoch
 from synaptoroute_core.storage.postgres_driver import psycopg, sql
 from synaptoroute_core.storage.postgres_sessions import Connection
 
 VERSION = 1
+ENCODINGS = ("UTF8", "SQL_ASCII")
+"""Of databases that hold any text; the second takes bytes as they are."""
 LAYOUT: dict[str, LiteralString] = {
     "state": """CREATE TABLE {state} (
         lone integer PRIMARY KEY CHECK (lone = 1),
@@ -56,7 +58,7 @@ def create_layout(connection: Connection, namespace: str, place: str) -> None:
     """
     cause: Exception | None = None
     try:
-        layout = _find_or_create(connection, namespace)
+        layout = _find_or_create(connection, namespace, place)
     except (psycopg.errors.DuplicateTable, psycopg.errors.UndefinedColumn) as error:
         layout, cause = None, error
     if layout is None:
@@ -69,7 +71,7 @@ def create_layout(connection: Connection, namespace: str, place: str) -> None:
         )
 
 
-def _find_or_create(connection: Connection, namespace: str) -> int | None:
+def _find_or_create(connection: Connection, namespace: str, place: str) -> int | None:
     """The number of the layout that is there, or was made; None if it is no layout."""
     names = {name: sql.Identifier(namespace, name) for name in LAYOUT}
     with connection.transaction(), connection.cursor() as cursor:
@@ -77,17 +79,29 @@ def _find_or_create(connection: Connection, namespace: str) -> int | None:
             # Of many that come first at once, one makes them: CREATE ... IF NOT EXISTS alone fails for the others.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"synaptoroute {namespace}",))
             if not _exists(cursor, namespace):
+                _require_encoding(cursor, place)
                 cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(namespace)))
                 for statement in LAYOUT.values():
                     cursor.execute(sql.SQL(statement).format(**names))
                 cursor.execute(sql.SQL("CREATE INDEX ON {utterances} (route_id)").format(**names))
                 cursor.execute(
                     sql.SQL("INSERT INTO {state} VALUES (1, %s, %s, 0, NULL, NULL, '[]')").format(**names),
-                    (VERSION, uuid.uuid4().hex),
+                    (VERSION, draw_epoch()),
                 )
         cursor.execute(sql.SQL("SELECT layout FROM {state}").format(**names))
         row = cursor.fetchone()
     return None if row is None else int(row[0])
+
+
+def _require_encoding(cursor: Any, place: str) -> None:
+    """Check that the database can hold any text."""
+    cursor.execute("SHOW server_encoding")
+    encoding = cursor.fetchone()[0]
+    if encoding not in ENCODINGS:
+        raise StorageError(
+            f"{place}: the database has the encoding {encoding}, which cannot hold every text: use one that was made "
+            "with ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _exists(cursor: Any, namespace: str) -> bool:
