@@ -130,8 +130,9 @@ class PostgresStore(PostgresTables):
         """One transaction: of a picture that stays the same, if it is only for ``reading``."""
         with self._session.use(verb) as connection, connection.transaction(), connection.cursor() as cursor:
             self._cursor = cursor
+            self._session.answered()  # that it has begun
             if reading:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             limit = f"{round(1000 * SOONER * self._timeout_s)}ms"
             idle = f"{IDLE_READING_S:.0f}s" if reading else limit
             # No limit of a statement that reads: the time in which its rows are fetched counts as well.

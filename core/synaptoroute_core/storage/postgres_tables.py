@@ -18,10 +18,10 @@ from synaptoroute_core.storage.server import ServerStore
 from synaptoroute_core.storage.shelf import FitDocuments
 
 CHUNKS_SINCE = 170_000
-STREAMED = 500 if psycopg.pq.version() >= CHUNKS_SINCE else 1
+STREAMED = 100 if psycopg.pq.version() >= CHUNKS_SINCE else 1
 """Rows that are handed over at once; libpq before 17 knows single ones only."""
-SENT = 1000
-"""Utterances in one statement, which has to be answered in time."""
+SENT_BYTES = 256_000
+"""About so much goes into one statement, which has to arrive and to be answered in time."""
 
 
 class PostgresTables(ServerStore):
@@ -143,8 +143,9 @@ class PostgresTables(ServerStore):
         self._execute("DELETE FROM {routes}")
 
     def _add_utterances(self, name: str, texts: Sequence[str], vectors: Vectors) -> None:
-        for start in range(0, len(texts), SENT):
-            rows = slice(start, start + SENT)
+        size = max(1, SENT_BYTES // (vectors.shape[1] * VECTOR.itemsize))
+        for start in range(0, len(texts), size):
+            rows = slice(start, start + size)
             self._execute(
                 "INSERT INTO {utterances} (route_id, text, vector) SELECT route.id, given.text, given.vector "
                 "FROM unnest(%s::text[], %b::bytea[]) WITH ORDINALITY AS given (text, vector, place) "

@@ -33,6 +33,8 @@ KEEP_ALIVE = {
     if hasattr(socket, name)
 }
 """Whoever only listens learns after some ten seconds that nobody is there any more."""
+SLOWEST_BYTES_PER_S = 1_000_000
+"""What a network should carry."""
 CROWDED = 2
 """Time-outs after which one gives up to whom others always come before."""
 
@@ -243,6 +245,21 @@ class _Listener:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
+def _patient(kind: Any, timeout_s: float) -> Any:
+    """A kind of connection that gives what is long, as a route of many megabytes is, more time than a short question.
+
+    The driver has one time-out: for all of a command to be taken, and for the first of the answer.
+    """
+
+    def send_packed_command(connection: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        connection.connect()  # unless it is
+        size = len(command) if isinstance(command, (bytes, str)) else sum(map(len, command))
+        connection._sock.settimeout(timeout_s + size / SLOWEST_BYTES_PER_S)  # noqa: SLF001  # has no public name
+        kind.send_packed_command(connection, command, check_health)
+
+    return type(kind.__name__, (kind,), {"send_packed_command": send_packed_command})
+
+
 def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
     """A client, and what the store is called in messages: no password in it."""
     alive = {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": KEEP_ALIVE}
@@ -257,6 +274,7 @@ def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
             **alive,
         )
         settings = client.get_connection_kwargs()
+        client.connection_pool.connection_class = _patient(client.connection_pool.connection_class, timeout_s)
         client.connection_pool.connection_class(**settings)  # an option that there is not would be found out late
         if settings.get("decode_responses"):
             raise ValueError("what is kept is bytes")
