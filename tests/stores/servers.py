@@ -73,13 +73,14 @@ class PrivateRedis:
 
     Args:
         folder: Where its file is; None = it has none, and forgets everything when it ends.
+        options: Further ones, of its command line.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *options: str) -> None:
         self._program = shutil.which("redis-server")
         if self._program is None:
             pytest.skip("redis-server is not installed: make test-services")
-        self._options = ["--save", ""]
+        self._options = ["--save", "", *options]
         if folder is not None:
             self._options += ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always"]
         self.port = free_port()

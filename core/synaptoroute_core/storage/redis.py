@@ -201,7 +201,7 @@ class RedisStore(RedisKeys):
     def _explained(self, verb: str, error: redis.RedisError) -> StorageError:
         if isinstance(error, redis.ReadOnlyError):
             # It may have become a replica: a new connection may lead to another server.
-            self._client.connection_pool.disconnect()
+            self._client.connection_pool.disconnect(inuse_connections=False)
         return StorageError(f"cannot {verb} {self.place}: {error}")
 
 

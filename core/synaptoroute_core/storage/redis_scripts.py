@@ -1,8 +1,8 @@
 """The scripts of the store in Redis: each is one step, so that nobody comes between its parts.
 
 ``KEYS`` are those of :data:`KINDS`, in its order. A script that fails keeps what it has done so far, so whatever
-can fail comes before the first write: the kinds of the keys, room in memory (which Redis looks at once, before the
-first write), and the user's rights, which are tried with commands that change nothing.
+can fail comes before the first write: the kinds of the keys, and what the user may do, which is tried with commands that
+change nothing. Of these, the first has to be one that takes memory, since Redis looks only then whether there is any.
 """
 
 KINDS = {"state": "hash", "routes": "hash", "vectors": "hash", "heads": "hash", "log": "stream", "turn": "string"}
@@ -82,9 +82,9 @@ for place, kind in ipairs({'hash', 'hash', 'hash', 'hash', 'stream'}) do
     end
 end
 redis.call('HLEN', KEYS[2])
+redis.call('HSET', KEYS[1], 'fence', at[4])
 for _, place in ipairs({2, 3, 4}) do redis.call('HDEL', KEYS[place], '') end
 redis.call('DEL', KEYS[6])
-redis.call('HSET', KEYS[1], 'fence', at[4])
 local revision, place = string.format('%d', tonumber(ARGV[2]) + 1), 11
 redis.call('XADD', KEYS[5], 'MAXLEN', ARGV[9], revision .. '-0', 'kind', ARGV[7], 'routes', ARGV[8], 'token', ARGV[6])
 for _ = 1, tonumber(ARGV[10]) do
