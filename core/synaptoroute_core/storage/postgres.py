@@ -19,12 +19,14 @@ from synaptoroute_core.storage.postgres_tables import PostgresTables
 
 Result = TypeVar("Result")
 LIMITS = """
-    SELECT set_config('statement_timeout', coalesce(%(statement)s, current_setting('statement_timeout')), true),
+    SELECT set_config('extra_float_digits', '1', true),
+        set_config('statement_timeout', coalesce(%(statement)s, current_setting('statement_timeout')), true),
         set_config('lock_timeout', %(lock)s, true), set_config('idle_in_transaction_session_timeout', %(idle)s, true),
         set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
             THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """
-"""A client that hangs, or whose machine is gone, must not keep all others out; and what is answered is on disk."""
+"""A client that hangs, or whose machine is gone, must not keep all others out; what is answered is on disk; and what is
+read is what was written, to the last digit."""
 SOONER = 0.8
 """Share of the time-out after which the server itself ends what it waits for: it then says what it was."""
 IDLE_READING_S = 60.0
