@@ -1,8 +1,8 @@
 """The scripts of the store in Redis: each is one step, so that nobody comes between its parts.
 
 ``KEYS`` are those of :data:`KINDS`, in its order. A script that fails keeps what it has done so far, so whatever
-can fail comes before the first write: the kinds of the keys, and what the user may do, which is tried with commands that
-change nothing. Of these, the first has to be one that takes memory, since Redis looks only then whether there is any.
+can fail comes before the first write: the kinds of the keys, and what the user may do, which is tried with commands
+that change nothing. Of these, the first has to be one that takes memory, as Redis looks only then whether there is any.
 """
 
 KINDS = {"state": "hash", "routes": "hash", "vectors": "hash", "heads": "hash", "log": "stream", "turn": "string"}
