@@ -102,6 +102,15 @@ def test_a_user_without_the_right_to_create_works_with_what_another_has_made(
             assert state(looker) == stored(spot)
 
 
+def test_a_user_who_may_not_create_schemas_can_be_given_one(server: PrivatePostgres) -> None:
+    run(server, "CREATE ROLE tenant LOGIN", "CREATE SCHEMA tenant AUTHORIZATION tenant")
+    url = server.url.replace("postgres@", "tenant@")
+    with router_on(PostgresStore(url, namespace="tenant"), NEVER, routes=[GREETING]) as tenant:
+        assert tenant.revision == 1
+    with pytest.raises(StorageError, match="permission denied"):
+        PostgresStore(url, namespace="another")
+
+
 @pytest.mark.parametrize(
     "default",
     [
@@ -130,6 +139,15 @@ def test_it_does_not_matter_what_the_defaults_of_the_database_are(default: str, 
         router.update_threshold("exact", 1 / 3)
         assert look(other).routes["exact"].threshold == 1 / 3
         assert state(other) == state(router) == stored(spot)
+
+
+def test_what_the_url_says_of_a_connection_holds(spot: PostgresPlace) -> None:
+    url = f"{spot.url}?connect_timeout=17&application_name=mine&client_encoding=LATIN1"
+    with router_on(PostgresStore(url, namespace=spot.namespace), NEVER) as router:
+        connection = router._store._session._connection
+        assert connection.info.get_parameters()["connect_timeout"] == "17"
+        assert connection.info.parameter_status("application_name") == "mine"
+        assert connection.info.encoding == "utf-8"  # but for what must be so
 
 
 @pytest.mark.parametrize("namespace", ["pg_routes", "a" * 48, "select", "user", "public"])

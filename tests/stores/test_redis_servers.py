@@ -149,6 +149,17 @@ def test_either_protocol_will_do(protocol: int, spot: RedisPlace) -> None:
         assert state(other) == state(router) == stored(spot)
 
 
+def test_names_in_any_script_are_found_by_those_who_follow(spot: RedisPlace) -> None:
+    """The server's scripts read them out of JSON, in which they are written as pairs of escapes."""
+    names = ["grüße", "日本語", "𐌰𐌱𐌲", "ﬁ"]
+    with router_on(spot, NEVER) as author, router_on(spot, NEVER) as reader:
+        for name in names:
+            author.add_route(Route(name, [f"text of {name}"]))
+            assert name in look(reader).routes
+        author.remove_route(names[2])
+        assert state(look(reader)) == state(author) == stored(spot)
+
+
 def test_a_url_that_asks_for_texts_in_the_place_of_bytes_is_refused(server: PrivateRedis) -> None:
     with pytest.raises(ConfigurationError):
         open_store(f"{server.url}?decode_responses=True")

@@ -80,7 +80,10 @@ def _find_or_create(connection: Connection, namespace: str, place: str) -> int |
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"synaptoroute {namespace}",))
             if not _exists(cursor, namespace):
                 _require_encoding(cursor, place)
-                cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(namespace)))
+                # With IF NOT EXISTS, it takes the right to create schemas even where there is one.
+                cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (namespace,))
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(namespace)))
                 for statement in LAYOUT.values():
                     cursor.execute(sql.SQL(statement).format(**names))
                 cursor.execute(sql.SQL("CREATE INDEX ON {utterances} (route_id)").format(**names))

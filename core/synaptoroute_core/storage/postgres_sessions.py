@@ -139,22 +139,26 @@ class Listener:
 
 
 def connect(conninfo: str, timeout_s: float, *, autocommit: bool = False) -> Connection:
-    """A new connection.
+    """A new connection. Where the URL has settings of its own, such as ``connect_timeout``, they hold.
 
     Raises:
         psycopg.OperationalError: There is none to be had, or not in time.
     """
+    usual: dict[str, Any] = {
+        "connect_timeout": max(2, round(timeout_s)),  # libpq knows whole seconds, and no single one
+        "tcp_user_timeout": round(1000 * timeout_s),
+        "application_name": "synaptoroute",
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    given = psycopg.conninfo.conninfo_to_dict(conninfo)
     connection = psycopg.connect(
         conninfo,
         autocommit=autocommit,
-        connect_timeout=max(2, round(timeout_s)),  # libpq knows whole seconds, and no single one
-        tcp_user_timeout=round(1000 * timeout_s),
-        application_name="synaptoroute",
-        client_encoding="UTF8",  # whatever the database's or the environment's
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
         prepare_threshold=None,  # a pool between us and the server may give each transaction another connection
+        **{name: value for name, value in usual.items() if name not in given},
+        client_encoding="UTF8",  # whatever the database's or the environment's
     )
     # Whatever the database's default: who waited for the lock must see what the one before wrote.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

@@ -274,8 +274,9 @@ def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
             **alive,
         )
         settings = client.get_connection_kwargs()
-        client.connection_pool.connection_class = _patient(client.connection_pool.connection_class, timeout_s)
-        client.connection_pool.connection_class(**settings)  # an option that there is not would be found out late
+        patient = _patient(client.connection_pool.connection_class, settings["socket_timeout"])
+        client.connection_pool.connection_class = patient
+        patient(**settings)  # an option that there is not would be found out late
         if settings.get("decode_responses"):
             raise ValueError("what is kept is bytes")
     except (ValueError, TypeError, redis.RedisError):
