@@ -1,6 +1,7 @@
 """Redis servers that are set up in other ways: users with few rights, little memory, another protocol, replicas."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from places import RedisPlace
@@ -163,6 +164,17 @@ def test_names_in_any_script_are_found_by_those_who_follow(spot: RedisPlace) -> 
 def test_a_url_that_asks_for_texts_in_the_place_of_bytes_is_refused(server: PrivateRedis) -> None:
     with pytest.raises(ConfigurationError):
         open_store(f"{server.url}?decode_responses=True")
+
+
+def test_a_server_may_be_reached_by_a_file_of_this_machine(tmp_path: Path) -> None:
+    with PrivateRedis(None, "--unixsocket", str(tmp_path / "s")) as server:
+        url = f"unix://{tmp_path / 's'}?namespace=here"
+        with (
+            AdaptiveRouter([GREETING], encoder=ENCODER, store=url) as router,
+            AdaptiveRouter(encoder=ENCODER, store=f"{server.url}?namespace=here") as other,
+        ):
+            router.add_route(FAREWELL)
+            eventually(lambda: state(other) == state(router))
 
 
 @pytest.mark.parametrize("command", ["HDEL", "XADD", "PUBLISH"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, LiteralString
 
 from synaptoroute_core.changes import Change, EncodedRoute, Vectors
@@ -97,18 +98,20 @@ class PostgresTables(ServerStore):
             (wanted, wanted),
         )
         rows = self._cursor.fetchall()
-        own: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in rows}
-        for route_id, text, vector in self._rows(
-            "SELECT route_id, text, vector FROM {utterances} WHERE route_id = ANY (%s) ORDER BY id", (list(own),)
+        own: dict[int, list[tuple[int, str, bytes]]] = {row[0]: [] for row in rows}
+        # Sorted here: the database would be silent until it had sorted all of them.
+        for route_id, number, text, vector in self._rows(
+            "SELECT route_id, id, text, vector FROM {utterances} WHERE route_id = ANY (%s)", (list(own),)
         ):
-            own[route_id].append((_read_text(text, self.place), bytes(vector)))
+            own[route_id].append((number, _read_text(text, self.place), bytes(vector)))
         return tuple(self._decode_row(row, own[row[0]], dim) for row in rows)
 
-    def _decode_row(self, row: tuple[Any, ...], own: Sequence[tuple[str, bytes]], dim: int) -> EncodedRoute:
+    def _decode_row(self, row: tuple[Any, ...], own: list[tuple[int, str, bytes]], dim: int) -> EncodedRoute:
+        own.sort(key=itemgetter(0))
         self._session.answered()  # it is not the database that takes its time here
         _, name, description, threshold, metadata = row
         settings = name, _read_text(description, self.place), threshold, metadata
-        return self._decode(settings, [text for text, _ in own], [vector for _, vector in own], dim)
+        return self._decode(settings, [text for _, text, _ in own], [vector for *_, vector in own], dim)
 
     def _fits(self) -> tuple[Fit, ...]:
         return self._documents.decode(self._one("SELECT fits FROM {state}")[0], self._load_head)
