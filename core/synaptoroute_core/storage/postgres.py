@@ -65,7 +65,7 @@ class PostgresStore(PostgresTables):
 
     def _open(self) -> None:
         with self._session.use("open") as connection:
-            create_layout(connection, self._namespace, self.place)
+            create_layout(connection, self._namespace, self.place, self._session.answered)
 
     def _listen(self, wake: Callable[[], None]) -> Listener:
         listen = sql.SQL("LISTEN {}").format(sql.Identifier(self._channel))
