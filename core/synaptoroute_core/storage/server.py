@@ -12,8 +12,8 @@ from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.storage.logged import LoggedStore
 
 TIMEOUT_S = 3.0
-"""Twice this and a moment passes at most until a router is up to date after a network that swallowed everything, as
-it may have begun to wait for an answer just before; a change waits for two answers, or three in doubt."""
+"""A router is up to date this and a moment after a network is whole again that swallowed everything, as it may have
+begun to wait for an answer just before. A change waits for at most three answers that do not come."""
 
 
 class Listening(Protocol):
