@@ -104,8 +104,10 @@ class Feed:
         revision: Where applying ``changes`` leads.
         fingerprint: Encoder of the stored vectors; None while the store is new.
         changes: In the order in which they are to be applied.
+        epoch: Drawn when the store was made, which tells it from another under the same name; None where it has none.
     """
 
     revision: int
     fingerprint: str | None
     changes: tuple[Change, ...]
+    epoch: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,7 @@ class Committer:
             behind_s=behind_s if self.shared else 0.0,
             failing=failing,
             digest=self._digest(),
+            epoch=self._index.epoch,
         )
 
     def _digest(self) -> str:
@@ -138,8 +140,9 @@ class Committer:
         planned: list[tuple[Change | None, int]] = []
 
         def prepare(missed: Feed) -> Change | None:
-            # A number that the store gave out again is not the one that was seen.
-            again = bool(missed.changes) and missed.revision <= self._index.revision
+            # A number that the store gave out again is not the one that was seen, and so is one of another store.
+            told_again = bool(missed.changes) and missed.revision <= self._index.revision
+            again = told_again or missed.epoch != self._index.epoch
             self._absorb(missed)
             if expected is not None and (again or expected != self._index.revision):
                 raise RevisionConflictError(expected, self._index.revision)
@@ -150,7 +153,7 @@ class Committer:
         self._contact.reached()
         change, changed = planned[-1]  # a store may have had to begin anew
         if change is not None:
-            self._index.apply([change], revision)
+            self._index.apply([change], revision, self._index.epoch)
         return Receipt(revision=revision, changed=changed)
 
     def _absorb(self, feed: Feed) -> None:
@@ -158,20 +161,21 @@ class Committer:
         if self._is_foreign(feed):
             raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
         self._require_contents(feed)
-        self._index.apply(feed.changes, feed.revision)
+        self._index.apply(feed.changes, feed.revision, feed.epoch)
 
     def _follow(self) -> float | None:
         """Look whether others changed the store; say how long to wait for the next look if it cannot be reached."""
+        began = time.monotonic()
         try:
             changed = self._behind or self._store.changed()
             if changed:
                 self._behind = True  # until it is in force: the store tells of a change once
                 feed = self._own(self._store.read(self._index.revision))
                 self._require_contents(feed)
-                self._index.apply(feed.changes, feed.revision)
+                self._index.apply(feed.changes, feed.revision, feed.epoch)
                 self._behind = False
         except (StorageError, EncoderError) as error:
-            return self._contact.failed(str(error))
+            return self._contact.failed(str(error), time.monotonic() - began)
         self._contact.reached()
         if changed and self.on_followed is not None:
             self.on_followed()
@@ -209,7 +213,7 @@ class Committer:
                     changes.append(SetFits(()))
                 case _:
                     changes.append(change)
-        return Feed(feed.revision, feed.fingerprint, tuple(changes))
+        return replace(feed, changes=tuple(changes))
 
     def _is_foreign(self, feed: Feed) -> bool:
         return feed.fingerprint not in (None, self._encoder.fingerprint)
@@ -231,7 +235,7 @@ class Committer:
                 raise EncoderMismatchError(str(feed.fingerprint), self._encoder.fingerprint)
             feed = self._reencode(feed)
         self._require_dim(feed)
-        self._index.apply(feed.changes, feed.revision)
+        self._index.apply(feed.changes, feed.revision, feed.epoch)
 
     def _require_dim(self, feed: Feed) -> None:
         """Check that an encoder of the same name gives vectors of the same length."""

@@ -29,6 +29,8 @@ class SyncStatus(FrozenModel):
         shared: Whether other processes may change the store; a store in memory is never behind.
         behind_s: Seconds since the router last knew that it had all that is in the store.
         failing: Why it cannot know, in one sentence; None = it can.
+        epoch: Which store the revision is one of: a store that is made anew, under the same URL or path, draws another.
+            None where there is none, as in memory.
         digest: sha256 of the revision, routes, thresholds and fits: routers on one store with equal digests decide
             alike.
     """
@@ -38,6 +40,7 @@ class SyncStatus(FrozenModel):
     behind_s: float
     failing: str | None
     digest: str
+    epoch: str | None = None
 
 
 class Contact:
@@ -58,8 +61,12 @@ class Contact:
         if was is not None:
             logger.warning("the store is followed again")
 
-    def failed(self, reason: str) -> float:
+    def failed(self, reason: str, taken_s: float) -> float:
         """Note that it could not be found out, and say how long to wait until the next try: longer each time.
+
+        Args:
+            reason: Why, in one sentence.
+            taken_s: How long it took to fail. Who waited for an answer for long need not wait again.
 
         Returns:
             Seconds. Chance is in them, so that many routers do not come back all at once.
@@ -71,7 +78,7 @@ class Contact:
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
         if first:
             logger.error("the store cannot be followed, which is tried again; queries go on: %s", reason)
-        return wait_s
+        return max(FIRST_WAIT_S / 2, wait_s - taken_s)
 
     def state(self) -> tuple[float, str | None]:
         """Seconds since the store was reached, and why it cannot be; None = it can."""

@@ -106,14 +106,18 @@ class RevisionConflictError(SynaptoRouteError):
 
     Attributes:
         expected: The revision that the caller had seen.
-        current: The revision that the routes are at.
+        current: The revision that the routes are at. The same number, if the store has given it out again: one that
+            was made anew, or brought back from a backup, does.
     """
 
     def __init__(self, expected: int, current: int) -> None:
         self.expected = expected
         self.current = current
+        now = f"but the routes are at revision {current}"
+        if expected == current:
+            now = "whose number the store has given out again since, as one does that was made anew or restored"
         super().__init__(
-            f"the change was meant for revision {expected}, but the routes are at revision {current}: "
+            f"the change was meant for revision {expected}, {now}: "
             f"look at them again, and repeat it with expected_revision={current} if it still applies"
         )
 

@@ -85,6 +85,7 @@ class RouteIndex:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self.version = Version(0, 0)
+        self.epoch: str | None = None
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._fits: tuple[Fit, ...] = ()
@@ -172,8 +173,14 @@ class RouteIndex:
 
     # --- changing ------------------------------------------------------------------------------
 
-    def apply(self, changes: Iterable[Change], revision: int) -> None:
-        """Put stored changes in force, all at once; the next snapshot shows them."""
+    def apply(self, changes: Iterable[Change], revision: int, epoch: str | None = None) -> None:
+        """Put stored changes in force, all at once; the next snapshot shows them.
+
+        Args:
+            changes: In the order in which they are to be applied.
+            revision: Where they lead.
+            epoch: Which store it is one of; None where that is not told.
+        """
         with self._lock:
             edits = self.version.edits
             for change in changes:
@@ -182,6 +189,7 @@ class RouteIndex:
             if self._idle > max(MAX_IDLE_ROWS, self._used // 2):
                 self._leave_idle_rows()
             self.version = Version(revision, edits)
+            self.epoch = epoch
             self._current = None
 
     def _apply(self, change: Change) -> None:

@@ -137,6 +137,11 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
         return self._index.revision
 
     @property
+    def epoch(self) -> str | None:
+        """Which store the revision is one of: one that is made anew draws another; None in memory."""
+        return self._index.epoch
+
+    @property
     def encoder(self) -> Encoder:
         """The encoder in use."""
         return self._encoder

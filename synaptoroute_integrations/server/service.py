@@ -55,8 +55,7 @@ class Service:
         self.metrics = Metrics.for_process()
         self.tracing = Tracing.if_installed()
         self.phase: Phase = "starting"
-        #: Tells this start from others whose revisions count from 0 too; None = the store counts on.
-        self.epoch = secrets.token_hex(4) if settings.db is None and (settings.routes or router is None) else None
+        self._start = secrets.token_hex(4) if settings.db is None and (settings.routes or router is None) else None
         self.gave_up = False
         self.stop_by = 0.0  # of time.monotonic(), once it was told to stop
         self.abstentions: deque[Abstention] = deque(maxlen=settings.abstentions_kept)
@@ -82,6 +81,11 @@ class Service:
         if self._router is None:
             raise RuntimeError("the application's lifespan was not run: serve it with an ASGI server")
         return self._router
+
+    @property
+    def epoch(self) -> str | None:
+        """Tells routes from others whose revisions count from 0 too, of another start or another store; None = none."""
+        return self._start if self._start is not None else self.router.epoch
 
     @property
     def jobs(self) -> JobDesk:

@@ -188,7 +188,9 @@ def samples(text):
         Route("refund", [text], description=text, metadata={"owner": text, text: [text]}),
         RouteQuality(route=text, support=3, answered=2, precision=None, recall=0.5, f1=None),
         RouterConfig(),
-        SyncStatus(revision=7, shared=True, behind_s=0.25, failing=None, digest="0123456789abcdef"),
+        SyncStatus(
+            revision=7, shared=True, behind_s=0.25, failing=None, digest="0123456789abcdef", epoch="89abcdef01234567"
+        ),
         RouterStats(
             routes=1,
             utterances=12_000,

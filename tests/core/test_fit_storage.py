@@ -116,7 +116,7 @@ def test_a_file_without_fits_is_brought_up_to_date_and_can_be_fitted(tmp_path):
     path = tmp_path / "old.db"
     with open_router(store=path) as router:
         before = answers(router)
-    execute(path, ["DROP TABLE fits"], ["DROP TABLE heads"], ["PRAGMA user_version = 1"])
+    execute(path, ["DROP TABLE fits"], ["DROP TABLE heads"], ["DROP TABLE epoch"], ["PRAGMA user_version = 1"])
     with open_router((), store=path) as router:
         assert answers(router) == before
         assert router.fit().revision == 2

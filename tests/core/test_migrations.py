@@ -94,8 +94,8 @@ def answers(router: AdaptiveRouter) -> list[tuple]:
 
 def test_a_new_file_gets_the_newest_layout(path: Path) -> None:
     with closing(SqliteStore(path)):
-        tables = {"encoder", "routes", "utterances", "changes", "heads", "fits"}
-        assert layout(path) == (len(migrations.MIGRATIONS), tables) == (2, tables)
+        tables = {"encoder", "routes", "utterances", "changes", "heads", "fits", "epoch"}
+        assert layout(path) == (len(migrations.MIGRATIONS), tables) == (3, tables)
 
 
 def test_a_file_of_an_older_layout_is_brought_up_to_date_with_what_it_holds(

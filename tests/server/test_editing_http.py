@@ -211,3 +211,24 @@ def test_what_was_acknowledged_is_in_the_file(serve, tmp_path):
         with AdaptiveRouter(encoder=HashingEncoder(), store=store) as other:
             assert dict(other.routes) == dict(router.routes)
             assert other.routes["cancel"].metadata == {"ключ": "знач\u0000"}
+
+
+def test_a_tag_of_a_store_that_was_there_before_is_no_longer_good(serve, tmp_path, support_routes, bundled):
+    """The new one gives its numbers out again; plain revisions cannot tell."""
+    tags = []
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+        store = tmp_path / folder / "routes.db"
+        with AdaptiveRouter(support_routes, encoder=bundled, store=store) as router:
+            client = serve(router=router).client
+            tags.append(client.get("/routes").headers["etag"])
+            path = f"/routes/{support_routes[0].name}"
+            refused = [client.delete(path, headers={"If-Match": tag}) for tag in tags[:-1]]
+            assert [(answer.status_code, slug(answer)) for answer in refused] == [(412, "revision-conflict")] * len(
+                refused
+            )
+            assert client.get("/routes", headers={"If-None-Match": tags[0]}).status_code == (200 if refused else 304)
+            other = client.patch(path, json={"threshold": 0.6}, headers={"If-Match": tags[-1]})
+            assert other.status_code == 200
+            assert other.headers["etag"] == client.get(path).headers["etag"]
+    assert len({tag.partition(".")[0] for tag in tags}) == 1 < len(set(tags))

@@ -8,7 +8,7 @@ import pytest
 import redis
 from neighbours import Neighbour
 from nursery import Nursery, start_nursery
-from places import KINDS, Place, PostgresPlace, RedisPlace, SqlitePlace
+from places import KINDS, Place, PostgresPlace, RedisPlace, SqlitePlace, is_left
 
 POSTGRES = os.environ.get("SYNAPTOROUTE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 REDIS = os.environ.get("SYNAPTOROUTE_TEST_REDIS", "redis://127.0.0.1:6379/0")
@@ -19,7 +19,10 @@ WAIT_S = 2
 def postgres_url() -> str:
     """A PostgreSQL database, if there is one."""
     try:
-        psycopg.connect(POSTGRES, connect_timeout=WAIT_S).close()
+        with psycopg.connect(POSTGRES, connect_timeout=WAIT_S, autocommit=True) as raw:
+            for (namespace,) in raw.execute("SELECT nspname FROM pg_namespace").fetchall():
+                if is_left(namespace):
+                    raw.execute(f"DROP SCHEMA IF EXISTS {namespace} CASCADE")
     except psycopg.OperationalError as error:
         pytest.skip(f"no PostgreSQL server answers ({type(error).__name__}): make test-services says how to start one")
     return POSTGRES
@@ -30,10 +33,16 @@ def redis_url() -> str:
     """A Redis database, if there is one."""
     try:
         with redis.Redis.from_url(REDIS, socket_connect_timeout=WAIT_S) as client:
-            client.ping()
+            left = [key for key in client.scan_iter(match="{synaptoroute:t_*", count=10_000) if is_left(owner_of(key))]
+            client.delete("nothing", *left)
     except redis.RedisError as error:
         pytest.skip(f"no Redis server answers ({type(error).__name__}): make test-services says how to start one")
     return REDIS
+
+
+def owner_of(key: bytes) -> str:
+    """The namespace of a key."""
+    return key.decode().removeprefix("{synaptoroute:").partition("}")[0]
 
 
 @pytest.fixture(params=KINDS)

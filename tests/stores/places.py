@@ -1,8 +1,10 @@
 """Places where routes can be kept, each for one test: what a store says of them, and what no store would do to them."""
 
 import json
+import re
 import secrets
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,6 +26,9 @@ SERVERS = (
 )
 KINDS = (pytest.param("sqlite"), *SERVERS)
 
+LEFT_S = 86_400
+"""Older than this, what a test has made was left behind by one that was killed."""
+
 VALUES = {
     "vector": "UPDATE utterances SET vector = ? WHERE text = ?",
     "text": "UPDATE utterances SET text = ? WHERE text = ?",
@@ -34,6 +39,17 @@ VALUES = {
     "fits": "UPDATE state SET fits = ? WHERE fits <> ?",
 }
 """What is exchanged by hand, behind the back of all routers."""
+
+
+def new_namespace() -> str:
+    """A name that nobody else has, and that tells when it was made."""
+    return f"t_{int(time.time()):08x}_{secrets.token_hex(4)}"
+
+
+def is_left(namespace: str) -> bool:
+    """Whether a test that was killed has left it behind: it is one of ours, and old."""
+    found = re.fullmatch(r"t_([0-9a-f]{8})_[0-9a-f]{8}", namespace)
+    return found is not None and int(found[1], 16) < time.time() - LEFT_S
 
 
 class Place(ABC):
@@ -174,7 +190,7 @@ class PostgresPlace(Place):
     moment_s = 0.015
 
     def __init__(self, url: str) -> None:
-        self.namespace = f"t_{secrets.token_hex(6)}"
+        self.namespace = new_namespace()
         super().__init__(f"{url}{'&' if '?' in url else '?'}namespace={self.namespace}")
         self.url = url
         self.raw = psycopg.connect(url, autocommit=True, options=f"-c search_path={self.namespace}")
@@ -245,7 +261,7 @@ class RedisPlace(Place):
     gone = "was emptied"
 
     def __init__(self, url: str) -> None:
-        self.namespace = f"t_{secrets.token_hex(6)}"
+        self.namespace = new_namespace()
         super().__init__(f"{url}{'&' if '?' in url else '?'}namespace={self.namespace}")
         self.url = url
         self.raw = redis.Redis.from_url(url)

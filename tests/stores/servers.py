@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -54,6 +55,20 @@ class PrivatePostgres:
             self.kill()
         shutil.rmtree(self._folder)
 
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[str]:
+        """The URL of a server that follows this one, and only lets read."""
+        copy = PrivatePostgres()
+        source = ["-d", self.url, "--write-recovery-conf", "--checkpoint=fast"]
+        copy._run("pg_basebackup", *source)
+        with (copy._folder / "data" / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.write(f"port = {copy.port}\n")
+        copy.start()
+        try:
+            yield copy.url
+        finally:
+            copy.__exit__()
+
     def start(self) -> None:
         self._run("pg_ctl", "-w", "-t", f"{START_S:.0f}", "-l", str(self._folder / "log"), "start")
 
@@ -68,18 +83,68 @@ class PrivatePostgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder)
 
 
+class PrivateBouncer:
+    """A PgBouncer that gives each transaction any connection. Closed in a ``with`` statement.
+
+    Args:
+        port: The server's.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._program = shutil.which("pgbouncer")
+        if self._program is None:
+            pytest.skip("pgbouncer is not installed")
+        self._target = port
+        self._folder = Path(tempfile.mkdtemp(prefix="synaptoroute_bouncer_"))
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def __enter__(self) -> Self:
+        settings = self._folder / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={self._target} user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\nauth_type = any\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\n",
+            encoding="utf-8",
+        )
+        command = [str(self._program), "-q", str(settings)]
+        if os.geteuid() == 0:
+            self._folder.chmod(0o755)
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        self._process = subprocess.Popen(command, cwd=self._folder, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert time.monotonic() < deadline, "pgbouncer did not start"
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self._folder)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+
 class PrivateRedis:
     """A Redis server on a port of its own. Closed in a ``with`` statement.
 
     Args:
         folder: Where its file is; None = it has none, and forgets everything when it ends.
+        options: Further ones, of its command line.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *options: str) -> None:
         self._program = shutil.which("redis-server")
         if self._program is None:
             pytest.skip("redis-server is not installed: make test-services")
-        self._options = ["--save", ""]
+        self._options = ["--save", "", *options]
         if folder is not None:
             self._options += ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always"]
         self.port = free_port()

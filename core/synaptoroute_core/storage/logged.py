@@ -8,6 +8,7 @@ each was changed and however much was missed.
 from __future__ import annotations
 
 import json
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -45,12 +46,14 @@ class State(NamedTuple):
         newest: Last revision in the log; 0 if there is none.
         fingerprint: The encoder of the vectors; None while there are none.
         dim: Their length; None while there are none.
+        epoch: Drawn when the store was made; None where it is not to be told.
     """
 
     oldest: int
     newest: int
     fingerprint: str | None
     dim: int | None
+    epoch: str | None
 
 
 class Mark(NamedTuple):
@@ -67,6 +70,11 @@ class Mark(NamedTuple):
     epoch: str
     revision: int
     token: str | None
+
+
+def draw_epoch() -> str:
+    """An epoch for a new store, which no other has."""
+    return secrets.token_hex(8)
 
 
 UNKNOWN = -1
@@ -116,19 +124,19 @@ class LoggedStore(ABC):
     def _feed(self, since: int) -> Feed:
         state = self._state()
         if state.newest == since:
-            return Feed(since, state.fingerprint, ())
+            return Feed(since, state.fingerprint, (), state.epoch)
         if state.fingerprint is None or state.dim is None:
-            return Feed(state.newest, None, self._nothing())
+            return Feed(state.newest, None, self._nothing(), state.epoch)
         touched = self._touched(since) if max(state.oldest - 1, 1) <= since < state.newest else None
         if touched is None:
             everything = PutRoutes(self._routes(None, state.dim), reset=True)
-            return Feed(state.newest, state.fingerprint, (everything, SetFits(self._fits())))
+            return Feed(state.newest, state.fingerprint, (everything, SetFits(self._fits())), state.epoch)
         names, dropped = touched
         routes = self._routes(names, state.dim)
         # One that was dropped and is there again is dropped too, so that it moves to the end here as well.
         gone = dropped | (names - {encoded.route.name for encoded in routes})
         changes = DropRoutes(tuple(sorted(gone))), PutRoutes(routes), SetFits(self._fits())
-        return Feed(state.newest, state.fingerprint, changes)
+        return Feed(state.newest, state.fingerprint, changes, state.epoch)
 
     def _nothing(self) -> tuple[Change, ...]:
         """What leads to an empty store, which is all that a store without an encoder can be."""

@@ -49,6 +49,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             details TEXT NOT NULL
         )""",
     ),
+    (
+        """CREATE TABLE epoch (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            value TEXT NOT NULL
+        )""",
+        "INSERT INTO epoch VALUES (1, lower(hex(randomblob(8))))",
+    ),
 )
 
 

@@ -7,26 +7,30 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, TypeVar
 
 from synaptoroute_core.changes import Change, Feed
-from synaptoroute_core.errors import CommitUncertainError, ConfigurationError, StorageError, shorten
+from synaptoroute_core.errors import CommitUncertainError, ConfigurationError, StorageError
 from synaptoroute_core.storage.logged import Mark
 from synaptoroute_core.storage.postgres_driver import conninfo, psycopg, sql
 from synaptoroute_core.storage.postgres_layout import create_layout
 from synaptoroute_core.storage.postgres_sessions import Listener, Session
 from synaptoroute_core.storage.postgres_tables import PostgresTables
 
-NAMESPACE = re.compile(r"[a-z_][a-z0-9_]{0,47}")
-TIMEOUT_S = 5.0
 Result = TypeVar("Result")
 LIMITS = """
-    SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(limit)s, true),
-        set_config('idle_in_transaction_session_timeout', %(limit)s, true),
+    SELECT set_config('extra_float_digits', '1', true),
+        set_config('statement_timeout', coalesce(%(statement)s, current_setting('statement_timeout')), true),
+        set_config('lock_timeout', %(lock)s, true), set_config('idle_in_transaction_session_timeout', %(idle)s, true),
         set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
             THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """
-"""A client that hangs, or whose machine is gone, must not keep all others out; and what is answered is on disk."""
+"""A client that hangs, or whose machine is gone, must not keep all others out; what is answered is on disk; and what is
+read is what was written, to the last digit."""
+SOONER = 0.8
+"""Share of the time-out after which the server itself ends what it waits for: it then says what it was."""
+IDLE_READING_S = 60.0
+"""Nobody waits for one who reads, and what was read may take a while to look through."""
 
 
 class PostgresStore(PostgresTables):
@@ -41,7 +45,8 @@ class PostgresStore(PostgresTables):
     Args:
         url: As libpq takes it, such as ``postgresql://user@host:5432/database``.
         namespace: Name of the schema: routers with the same one share their routes.
-        timeout_s: How long the database may take to answer; afterwards it counts as away.
+        timeout_s: How long the database may leave a request without any answer; afterwards it counts as away. A
+            change then fails after twice this in general, and after three times if what became of it is in doubt.
         notify: Whether to listen for others' changes.
         poll_interval_s: How often to look whether there are any.
 
@@ -50,62 +55,32 @@ class PostgresStore(PostgresTables):
         StorageError: The database cannot be reached, or is of a newer version of the library.
     """
 
-    shared = True
+    namespaces = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+    namespaces_are = "1 to 48 lower-case letters, digits and '_', no digit first"
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        namespace: str = "synaptoroute",
-        timeout_s: float = TIMEOUT_S,
-        notify: bool = True,
-        poll_interval_s: float = 2.0,
-    ) -> None:
-        if not NAMESPACE.fullmatch(namespace):
-            raise ConfigurationError(
-                f"namespace = {shorten(namespace)}: use 1 to 48 lower-case letters, digits and '_', no digit first"
-            )
-        self._arguments = {
-            "namespace": namespace,
-            "timeout_s": timeout_s,
-            "notify": notify,
-            "poll_interval_s": poll_interval_s,
-        }
-        self._url = url
-        self._conninfo, place = _read_url(url, namespace)
-        super().__init__(namespace, place)
-        self._timeout_s = timeout_s
-        self._notify = notify
-        self.poll_interval_s = poll_interval_s
-        self._session = Session(self._conninfo, self.place, timeout_s)
-        self._listener: Listener | None = None
-        try:
-            with self._session.use("open") as connection:
-                create_layout(connection, namespace, self.place)
-        except BaseException:
-            self._session.drop()
-            raise
+    def _prepare(self) -> str:
+        self._conninfo, place = _read_url(self._url, self._namespace)
+        self._session = Session(self._conninfo, place, self._timeout_s)
+        return place
 
-    def __repr__(self) -> str:
-        return f"PostgresStore({self.place})"
+    def _open(self) -> None:
+        with self._session.use("open") as connection:
+            create_layout(connection, self._namespace, self.place, self._session.answered)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Where it is, to be opened anew: a connection belongs to its process."""
-        return _reopen, (type(self), self._url, self._arguments)
+    def _listen(self, wake: Callable[[], None]) -> Listener:
+        listen = sql.SQL("LISTEN {}").format(sql.Identifier(self._channel))
+        return Listener(self._conninfo, listen, self._timeout_s, wake)
+
+    def _hang_up(self) -> None:
+        self._session.drop()
 
     # --- the store -----------------------------------------------------------------------------
-
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call ``wake``, from another thread, whenever others may have changed something."""
-        if self._notify and self._listener is None:
-            listen = sql.SQL("LISTEN {}").format(sql.Identifier(self._channel))
-            self._listener = Listener(self._conninfo, listen, self._timeout_s, wake)
 
     def read(self, since: int) -> Feed:
         """What leads from a revision to the newest; see :meth:`Store.read`."""
 
         def work() -> tuple[Feed, Mark]:
-            with self._transaction("read", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"):
+            with self._transaction("read", reading=True):
                 mark = self._mark()
                 return self._feed(self._known(since, self._holds)), mark
 
@@ -124,7 +99,7 @@ class PostgresStore(PostgresTables):
         token = uuid.uuid4().hex
         at_commit: list[int] = []
         try:
-            with self._transaction("write", None):
+            with self._transaction("write"):
                 mark = self._mark(lock=True)
                 feed = self._feed(self._known(since, self._holds))
                 change = self._ask(prepare, feed, mark)
@@ -132,7 +107,7 @@ class PostgresStore(PostgresTables):
                     self._require_encoder(feed.fingerprint, fingerprint, change)
                     self._write(change, fingerprint)
                     self._append_to_log(feed.revision + 1, change, token)
-                    self._cursor.execute("SELECT pg_notify(%s, %s)", (self._channel, str(feed.revision + 1)))
+                    self._execute("SELECT pg_notify(%s, %s)", (self._channel, str(feed.revision + 1)))
                     at_commit.append(feed.revision + 1)
         except StorageError as error:
             if not at_commit:
@@ -145,26 +120,26 @@ class PostgresStore(PostgresTables):
         """Whether another router may have changed it since it was last read."""
 
         def work() -> bool:
-            with self._transaction("read", None):
+            with self._transaction("read"):
                 return self._mark() != self._seen
 
         return self._repeated(work)
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._listener is not None:
-            self._listener.close()
-        self._session.drop()
-
     # --- transactions --------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, verb: str, first: LiteralString | None) -> Iterator[None]:
+    def _transaction(self, verb: str, *, reading: bool = False) -> Iterator[None]:
+        """One transaction: of a picture that stays the same, if it is only for ``reading``."""
         with self._session.use(verb) as connection, connection.transaction(), connection.cursor() as cursor:
             self._cursor = cursor
-            if first is not None:
-                cursor.execute(first)
-            cursor.execute(LIMITS, {"limit": f"{round(1000 * self._timeout_s)}ms"})
+            self._session.answered()  # that it has begun
+            if reading:
+                self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            limit = f"{round(1000 * SOONER * self._timeout_s)}ms"
+            idle = f"{IDLE_READING_S:.0f}s" if reading else limit
+            # No limit of a statement that reads: the time in which its rows are fetched counts as well.
+            cursor.execute(LIMITS, {"statement": None if reading else limit, "lock": limit, "idle": idle})
+            self._session.answered()
             yield
 
     def _repeated(self, work: Callable[[], Result]) -> Result:
@@ -180,7 +155,7 @@ class PostgresStore(PostgresTables):
     def _answers(self) -> bool:
         """Whether the connection from before still works: found out before anything is at stake."""
         try:
-            with self._transaction("reach", None):
+            with self._transaction("reach"):
                 return True
         except StorageError:
             return False
@@ -192,7 +167,7 @@ class PostgresStore(PostgresTables):
         """
         self._session.drop()
         try:
-            with self._transaction("read", None):
+            with self._transaction("read"):
                 self._mark(lock=True)
                 made = self._token(revision) == token
         except StorageError:
@@ -206,10 +181,6 @@ class PostgresStore(PostgresTables):
     @property
     def _channel(self) -> str:
         return f"synaptoroute_{self._namespace}"
-
-
-def _reopen(kind: type[PostgresStore], url: str, arguments: dict[str, Any]) -> PostgresStore:
-    return kind(url, **arguments)
 
 
 def _read_url(url: str, namespace: str) -> tuple[str, str]:

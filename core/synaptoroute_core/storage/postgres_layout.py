@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable, Iterator
 from typing import Any, LiteralString
 
 from synaptoroute_core.errors import StorageError
+from synaptoroute_core.storage.logged import draw_epoch
 from synaptoroute_core.storage.postgres_driver import psycopg, sql
 from synaptoroute_core.storage.postgres_sessions import Connection
 
 VERSION = 1
+ENCODINGS = ("UTF8", "SQL_ASCII")
+"""Of databases that hold any text; the second takes bytes as they are."""
 LAYOUT: dict[str, LiteralString] = {
     "state": """CREATE TABLE {state} (
         lone integer PRIMARY KEY CHECK (lone = 1),
@@ -48,15 +51,21 @@ LAYOUT: dict[str, LiteralString] = {
 """Tables by name. The epoch, drawn when they are made, tells one history of revisions from another."""
 
 
-def create_layout(connection: Connection, namespace: str, place: str) -> None:
+def create_layout(connection: Connection, namespace: str, place: str, answered: Callable[[], None]) -> None:
     """Make the tables if they are not there.
+
+    Args:
+        connection: To the database.
+        namespace: The schema's name.
+        place: What the store is called in messages.
+        answered: Called after each answer.
 
     Raises:
         StorageError: They are of a newer version of the library, or something else's.
     """
     cause: Exception | None = None
     try:
-        layout = _find_or_create(connection, namespace)
+        layout = _find_or_create(connection, namespace, place, answered)
     except (psycopg.errors.DuplicateTable, psycopg.errors.UndefinedColumn) as error:
         layout, cause = None, error
     if layout is None:
@@ -69,25 +78,46 @@ def create_layout(connection: Connection, namespace: str, place: str) -> None:
         )
 
 
-def _find_or_create(connection: Connection, namespace: str) -> int | None:
+def _find_or_create(connection: Connection, namespace: str, place: str, answered: Callable[[], None]) -> int | None:
     """The number of the layout that is there, or was made; None if it is no layout."""
-    names = {name: sql.Identifier(namespace, name) for name in LAYOUT}
     with connection.transaction(), connection.cursor() as cursor:
+        answered()
         if not _exists(cursor, namespace):
             # Of many that come first at once, one makes them: CREATE ... IF NOT EXISTS alone fails for the others.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"synaptoroute {namespace}",))
+            answered()
             if not _exists(cursor, namespace):
-                cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(namespace)))
-                for statement in LAYOUT.values():
-                    cursor.execute(sql.SQL(statement).format(**names))
-                cursor.execute(sql.SQL("CREATE INDEX ON {utterances} (route_id)").format(**names))
-                cursor.execute(
-                    sql.SQL("INSERT INTO {state} VALUES (1, %s, %s, 0, NULL, NULL, '[]')").format(**names),
-                    (VERSION, uuid.uuid4().hex),
-                )
-        cursor.execute(sql.SQL("SELECT layout FROM {state}").format(**names))
+                _require_encoding(cursor, place)
+                for statement in _creation(cursor, namespace):
+                    cursor.execute(statement)
+                    answered()
+        cursor.execute(sql.SQL("SELECT layout FROM {}").format(sql.Identifier(namespace, "state")))
         row = cursor.fetchone()
     return None if row is None else int(row[0])
+
+
+def _creation(cursor: Any, namespace: str) -> Iterator[sql.Composed]:
+    """The statements that make the tables."""
+    # With IF NOT EXISTS, it takes the right to create schemas even where there is one.
+    cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (namespace,))
+    if cursor.fetchone() is None:
+        yield sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(namespace))
+    names = {name: sql.Identifier(namespace, name) for name in LAYOUT}
+    for statement in (*LAYOUT.values(), "CREATE INDEX ON {utterances} (route_id)"):
+        yield sql.SQL(statement).format(**names)
+    first = "INSERT INTO {state} VALUES (1, {version}, {epoch}, 0, NULL, NULL, '[]')"
+    yield sql.SQL(first).format(**names, version=sql.Literal(VERSION), epoch=sql.Literal(draw_epoch()))
+
+
+def _require_encoding(cursor: Any, place: str) -> None:
+    """Check that the database can hold any text."""
+    cursor.execute("SHOW server_encoding")
+    encoding = cursor.fetchone()[0]
+    if encoding not in ENCODINGS:
+        raise StorageError(
+            f"{place}: the database has the encoding {encoding}, which cannot hold every text: use one that was made "
+            "with ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _exists(cursor: Any, namespace: str) -> bool:

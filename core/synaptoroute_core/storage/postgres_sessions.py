@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that never wait for ever: each use has a deadline, and a broken one is replaced."""
+"""Connections to PostgreSQL that never wait for ever: each answer has a deadline, and a broken one is replaced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,12 +24,12 @@ class Session:
     """One connection, opened when it is needed and given up when it fails. For one thread.
 
     A server, or a proxy before it, may take what is sent and never answer, and the driver would wait for ever.
-    So whatever takes longer than ``timeout_s`` has its socket shut down, which the driver reports as an error.
+    So where ``timeout_s`` pass without an answer, the socket is shut down, which the driver reports as an error.
 
     Args:
         conninfo: As psycopg takes it.
         place: What the database is called in messages: without a password.
-        timeout_s: How long one use may take.
+        timeout_s: How long each answer may take.
     """
 
     def __init__(self, conninfo: str, place: str, timeout_s: float) -> None:
@@ -36,6 +37,7 @@ class Session:
         self._place = place
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
+        self._watch: Watch | None = None
 
     @property
     def is_open(self) -> bool:
@@ -51,15 +53,22 @@ class Session:
         """
         try:
             connection = self._connected()
-            with deadline(connection, self._timeout_s) as late:
-                try:
-                    yield connection
-                except psycopg.OperationalError as error:
-                    self.drop()
-                    reason = f"no answer within {self._timeout_s:g} s" if late.is_set() else one_line(error)
-                    raise StorageError(f"cannot {verb} {self._place}: {reason}") from error
+            with watched(connection, self._timeout_s) as self._watch:
+                yield connection
         except psycopg.Error as error:
-            raise StorageError(f"cannot {verb} {self._place}: {one_line(error)}") from error
+            late = self._watch is not None and self._watch.late
+            # A server that only lets read may have become a standby: a new connection may lead to another one.
+            if late or isinstance(error, psycopg.errors.ReadOnlySqlTransaction) or not self.is_open:
+                self.drop()
+            reason = f"no answer within {self._timeout_s:g} s" if late else explain(error)
+            raise StorageError(f"cannot {verb} {self._place}: {reason}") from error
+        finally:
+            self._watch = None
+
+    def answered(self) -> None:
+        """Note that an answer came: the time for the next begins."""
+        if self._watch is not None:
+            self._watch.renew()
 
     def drop(self) -> None:
         """Give the connection up."""
@@ -115,7 +124,7 @@ class Listener:
         connection = connect(self._conninfo, self._timeout_s, autocommit=True)
         try:
             self._connection = connection
-            with deadline(connection, self._timeout_s):
+            with watched(connection, self._timeout_s):
                 connection.execute(self._listen)
             self._wait_s = FIRST_WAIT_S
             self._heard()
@@ -130,42 +139,71 @@ class Listener:
 
 
 def connect(conninfo: str, timeout_s: float, *, autocommit: bool = False) -> Connection:
-    """A new connection.
+    """A new connection. Where the URL has settings of its own, such as ``connect_timeout``, they hold.
 
     Raises:
         psycopg.OperationalError: There is none to be had, or not in time.
     """
+    usual: dict[str, Any] = {
+        "connect_timeout": max(2, round(timeout_s)),  # libpq knows whole seconds, and no single one
+        "tcp_user_timeout": round(1000 * timeout_s),
+        "application_name": "synaptoroute",
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    given = psycopg.conninfo.conninfo_to_dict(conninfo)
     connection = psycopg.connect(
         conninfo,
         autocommit=autocommit,
-        connect_timeout=max(2, round(timeout_s)),  # libpq knows whole seconds, and no single one
-        tcp_user_timeout=round(1000 * timeout_s),
-        application_name="synaptoroute",
-        keepalives_idle=10,
-        keepalives_interval=3,
-        keepalives_count=3,
+        prepare_threshold=None,  # a pool between us and the server may give each transaction another connection
+        **{name: value for name, value in usual.items() if name not in given},
+        client_encoding="UTF8",  # whatever the database's or the environment's
     )
     # Whatever the database's default: who waited for the lock must see what the one before wrote.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     return connection
 
 
+class Watch:
+    """Shuts a connection's socket down, from a thread of its own, once an answer takes too long.
+
+    Attributes:
+        late: Whether it did.
+    """
+
+    def __init__(self, connection: Connection, timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._ended = threading.Event()
+        self.late = False
+        self.renew()
+        threading.Thread(target=self._run, name="synaptoroute-watch", daemon=True).start()
+
+    def renew(self) -> None:
+        """Give it the whole time again."""
+        self._until = time.monotonic() + self._timeout_s
+
+    def end(self) -> None:
+        """Leave the connection alone from now on."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while (left_s := self._until - time.monotonic()) > 0:
+            if self._ended.wait(left_s):
+                return
+        self.late = True
+        shut_down(self._connection)
+
+
 @contextmanager
-def deadline(connection: Connection, timeout_s: float) -> Iterator[threading.Event]:
-    """Shut a connection's socket down unless what is done with it ends in time; the event says whether it did not."""
-    late = threading.Event()
-
-    def strike() -> None:
-        late.set()
-        shut_down(connection)
-
-    timer = threading.Timer(timeout_s, strike)
-    timer.daemon = True
-    timer.start()
+def watched(connection: Connection, timeout_s: float) -> Iterator[Watch]:
+    """Shut a connection's socket down if an answer takes longer than ``timeout_s``."""
+    watch = Watch(connection, timeout_s)
     try:
-        yield late
+        yield watch
     finally:
-        timer.cancel()
+        watch.end()
 
 
 def shut_down(connection: Connection) -> None:
@@ -184,6 +222,8 @@ def close_quietly(connection: Connection) -> None:
         connection.close()
 
 
-def one_line(error: Exception) -> str:
-    """The message of an error of the driver, which may be a paragraph."""
+def explain(error: psycopg.Error) -> str:
+    """What the driver says, which may be a paragraph, on one line."""
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return "others kept it locked for too long: try it again"
     return " ".join(str(error).split()) or type(error).__name__

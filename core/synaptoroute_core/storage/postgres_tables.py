@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, LiteralString
 
 from synaptoroute_core.changes import Change, EncodedRoute, Vectors
 from synaptoroute_core.errors import StorageError, shorten
 from synaptoroute_core.fits import Fit
-from synaptoroute_core.storage.logged import LoggedStore, Mark, State, describe, pack
+from synaptoroute_core.storage.logged import VECTOR, Mark, State, describe
 from synaptoroute_core.storage.postgres_driver import psycopg, sql
 from synaptoroute_core.storage.postgres_layout import LAYOUT
+from synaptoroute_core.storage.postgres_sessions import Session
+from synaptoroute_core.storage.server import ServerStore
 from synaptoroute_core.storage.shelf import FitDocuments
 
+CHUNKS_SINCE = 170_000
+STREAMED = 100 if psycopg.pq.version() >= CHUNKS_SINCE else 1
+"""Rows that are handed over at once; libpq before 17 knows single ones only."""
+SENT_BYTES = 256_000
+"""About so much goes into one statement, which has to arrive and to be answered in time."""
 
-class PostgresTables(LoggedStore):
-    """Reads and writes the tables of one schema.
 
-    Args:
-        namespace: The schema's name.
-        place: What the store is called in messages.
-    """
+class PostgresTables(ServerStore):
+    """Reads and writes the tables of one schema."""
 
-    def __init__(self, namespace: str, place: str) -> None:
-        super().__init__(place)
-        self._namespace = namespace
-        self._cursor: psycopg.Cursor[tuple[Any, ...]]
-        self._documents = FitDocuments(place, f"set fits to '[]' in the table {namespace}.state")
+    _session: Session
+    _cursor: psycopg.Cursor[tuple[Any, ...]]
+
+    @cached_property
+    def _documents(self) -> FitDocuments:
+        return FitDocuments(self.place, f"set fits to '[]' in the table {self._namespace}.state")
 
     # --- statements ----------------------------------------------------------------------------
 
     def _execute(self, statement: LiteralString, values: Sequence[Any] = ()) -> None:
         self._cursor.execute(self._named(statement), values)
+        self._session.answered()
 
-    def _execute_many(self, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
-        self._cursor.executemany(self._named(statement), rows)
+    def _rows(self, statement: LiteralString, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Rows as they come: there may be more of them than arrive in the time for one answer."""
+        for row in self._cursor.stream(self._named(statement), values, size=STREAMED):
+            self._session.answered()
+            yield row
 
     def _one(self, statement: LiteralString) -> tuple[Any, ...]:
         self._execute(statement)
@@ -68,10 +78,10 @@ class PostgresTables(LoggedStore):
     # --- reading -------------------------------------------------------------------------------
 
     def _state(self) -> State:
-        revision, fingerprint, dim, oldest = self._one(
-            "SELECT revision, fingerprint, dim, (SELECT min(revision) FROM {changes}) FROM {state}"
+        revision, fingerprint, dim, epoch, oldest = self._one(
+            "SELECT revision, fingerprint, dim, epoch, (SELECT min(revision) FROM {changes}) FROM {state}"
         )
-        return State(oldest or revision + 1, revision, fingerprint, dim)
+        return State(oldest or revision + 1, revision, fingerprint, dim, epoch)
 
     def _log(self, since: int) -> Iterable[tuple[str, str]]:
         self._execute("SELECT kind, routes FROM {changes} WHERE revision > %s ORDER BY revision", (since,))
@@ -88,22 +98,20 @@ class PostgresTables(LoggedStore):
             (wanted, wanted),
         )
         rows = self._cursor.fetchall()
-        self._execute(
-            "SELECT route_id, text, vector FROM {utterances} WHERE route_id = ANY (%s) ORDER BY id",
-            ([row[0] for row in rows],),
-        )
-        own: dict[int, list[tuple[str, bytes]]] = {row[0]: [] for row in rows}
-        for route_id, text, vector in self._cursor.fetchall():
-            own[route_id].append((_read_text(text, self.place), bytes(vector)))
-        return tuple(
-            self._decode(
-                (row[1], _read_text(row[2], self.place), row[3], row[4]),
-                [text for text, _ in own[row[0]]],
-                [vector for _, vector in own[row[0]]],
-                dim,
-            )
-            for row in rows
-        )
+        own: dict[int, list[tuple[int, str, bytes]]] = {row[0]: [] for row in rows}
+        # Sorted here: the database would be silent until it had sorted all of them.
+        for route_id, number, text, vector in self._rows(
+            "SELECT route_id, id, text, vector FROM {utterances} WHERE route_id = ANY (%s)", (list(own),)
+        ):
+            own[route_id].append((number, _read_text(text, self.place), bytes(vector)))
+        return tuple(self._decode_row(row, own[row[0]], dim) for row in rows)
+
+    def _decode_row(self, row: tuple[Any, ...], own: list[tuple[int, str, bytes]], dim: int) -> EncodedRoute:
+        own.sort(key=itemgetter(0))
+        self._session.answered()  # it is not the database that takes its time here
+        _, name, description, threshold, metadata = row
+        settings = name, _read_text(description, self.place), threshold, metadata
+        return self._decode(settings, [text for _, text, _ in own], [vector for *_, vector in own], dim)
 
     def _fits(self) -> tuple[Fit, ...]:
         return self._documents.decode(self._one("SELECT fits FROM {state}")[0], self._load_head)
@@ -138,11 +146,15 @@ class PostgresTables(LoggedStore):
         self._execute("DELETE FROM {routes}")
 
     def _add_utterances(self, name: str, texts: Sequence[str], vectors: Vectors) -> None:
-        self._execute_many(
-            "INSERT INTO {utterances} (route_id, text, vector) "
-            "VALUES ((SELECT id FROM {routes} WHERE name = %s), %s, %s)",
-            [(name, _text(text), pack(vector)) for text, vector in zip(texts, vectors, strict=True)],
-        )
+        size = max(1, SENT_BYTES // (vectors.shape[1] * VECTOR.itemsize))
+        for start in range(0, len(texts), size):
+            rows = slice(start, start + size)
+            self._execute(
+                "INSERT INTO {utterances} (route_id, text, vector) SELECT route.id, given.text, given.vector "
+                "FROM unnest(%s::text[], %b::bytea[]) WITH ORDINALITY AS given (text, vector, place) "
+                "JOIN {routes} AS route ON route.name = %s ORDER BY given.place",
+                ([_text(text) for text in texts[rows]], [row.tobytes() for row in vectors[rows].astype(VECTOR)], name),
+            )
 
     def _drop_utterances(self, name: str, texts: Sequence[str]) -> None:
         self._execute(
@@ -151,14 +163,16 @@ class PostgresTables(LoggedStore):
         )
 
     def _set_thresholds(self, thresholds: Mapping[str, float | None]) -> None:
-        self._execute_many(
-            "UPDATE {routes} SET threshold = %s WHERE name = %s",
-            [(threshold, name) for name, threshold in thresholds.items()],
+        self._execute(
+            "UPDATE {routes} AS route SET threshold = given.threshold "
+            "FROM unnest(%s::text[], %s::double precision[]) AS given (name, threshold) WHERE route.name = given.name",
+            (list(thresholds), list(thresholds.values())),
         )
 
     def _set_fits(self, fits: tuple[Fit, ...]) -> None:
         document, heads = self._documents.encode(fits)
-        self._execute_many("INSERT INTO {heads} VALUES (%s, %s) ON CONFLICT DO NOTHING", list(heads.items()))
+        for head in heads.items():
+            self._execute("INSERT INTO {heads} VALUES (%s, %s) ON CONFLICT DO NOTHING", head)
         self._execute("UPDATE {state} SET fits = %s", (document,))
         self._execute("DELETE FROM {heads} WHERE NOT digest = ANY (%s)", (list(heads),))
 

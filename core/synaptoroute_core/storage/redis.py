@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from synaptoroute_core.changes import Change, Feed
-from synaptoroute_core.errors import CommitUncertainError, ConfigurationError, StorageError, shorten
-from synaptoroute_core.storage.logged import Mark, describe
+from synaptoroute_core.errors import CommitUncertainError, ConfigurationError, StorageError
+from synaptoroute_core.storage.logged import Mark, describe, draw_epoch
 from synaptoroute_core.storage.redis_driver import NoBackoff, Retry, redis
 from synaptoroute_core.storage.redis_keys import RedisKeys
 from synaptoroute_core.storage.redis_scripts import COMMIT, CREATE, SETTLE
 
-NAMESPACE = re.compile(r"[\w.\-]{1,128}", re.ASCII)
-TIMEOUT_S = 5.0
 WAIT_FOR_TURN_S = 0.005
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
@@ -29,6 +27,16 @@ LAYOUT = "1"
 LOST, TURN = 0, -1
 LOST_BEFORE_TURN = 3
 TURN_MS = 1000
+KEEP_ALIVE = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}.items()
+    if hasattr(socket, name)
+}
+"""Whoever only listens learns after some ten seconds that nobody is there any more."""
+SLOWEST_BYTES_PER_S = 1_000_000
+"""What a network should carry."""
+CROWDED = 2
+"""Time-outs after which one gives up to whom others always come before."""
 
 
 class RedisStore(RedisKeys):
@@ -47,7 +55,8 @@ class RedisStore(RedisKeys):
     Args:
         url: As redis-py takes it, such as ``redis://user:password@host:6379/0``.
         namespace: Of the keys: routers with the same one share their routes.
-        timeout_s: How long the server may take to answer; afterwards it counts as away.
+        timeout_s: How long the server may leave a request without any answer; afterwards it counts as away. A
+            change then fails after this in general, and after twice this if what became of it is in doubt.
         notify: Whether to listen for others' changes.
         poll_interval_s: How often to look whether there are any.
 
@@ -56,53 +65,25 @@ class RedisStore(RedisKeys):
         StorageError: The server cannot be reached, or the keys are something else's.
     """
 
-    shared = True
+    namespaces = re.compile(r"[\w.\-]{1,128}", re.ASCII)
+    namespaces_are = "1 to 128 letters, digits, '_', '.' or '-'"
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        namespace: str = "synaptoroute",
-        timeout_s: float = TIMEOUT_S,
-        notify: bool = True,
-        poll_interval_s: float = 2.0,
-    ) -> None:
-        if not NAMESPACE.fullmatch(namespace):
-            raise ConfigurationError(f"namespace = {shorten(namespace)}: use 1 to 128 letters, digits, '_', '.' or '-'")
-        self._arguments = {
-            "namespace": namespace,
-            "timeout_s": timeout_s,
-            "notify": notify,
-            "poll_interval_s": poll_interval_s,
-        }
-        self._url = url
-        self._notify = notify
-        self.poll_interval_s = poll_interval_s
-        self._listener: _Listener | None = None
-        self._timeout_s = timeout_s
+    def _prepare(self) -> str:
         self._me = uuid.uuid4().hex
-        client, place = _connect(url, namespace, timeout_s)
-        super().__init__(client, namespace, place)
-        try:
-            with self._reaching("open"):
-                self._create()
-        except BaseException:
-            client.close()
-            raise
+        self._client, place = _connect(self._url, self._namespace, self._timeout_s)
+        return place
 
-    def __repr__(self) -> str:
-        return f"RedisStore({self.place})"
+    def _open(self) -> None:
+        with self._reaching("open"):
+            self._create()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Where it is, to be opened anew: a connection belongs to its process."""
-        return _reopen, (type(self), self._url, self._arguments)
+    def _listen(self, wake: Callable[[], None]) -> _Listener:
+        return _Listener(self._client, self._keys["state"], wake)
+
+    def _hang_up(self) -> None:
+        self._client.close()
 
     # --- the store -----------------------------------------------------------------------------
-
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call ``wake``, from another thread, whenever others may have changed something."""
-        if self._notify and self._listener is None:
-            self._listener = _Listener(self._client, self._keys["state"], wake)
 
     def read(self, since: int) -> Feed:
         """What leads from a revision to the newest; see :meth:`Store.read`."""
@@ -120,7 +101,7 @@ class RedisStore(RedisKeys):
             CommitUncertainError: The connection broke while the change was being committed, and the server could
                 not be asked since whether it was.
         """
-        token, deadline, lost = uuid.uuid4().hex, time.monotonic() + self._timeout_s, 0
+        token, began, lost = uuid.uuid4().hex, time.monotonic(), 0
         while True:
             feed = self._look(since, "write")
             mark = self._picture.mark
@@ -132,8 +113,9 @@ class RedisStore(RedisKeys):
             if outcome not in (LOST, TURN):
                 self._seen = Mark(mark.epoch, mark.revision + 1, token)
                 return self._seen.revision
-            if time.monotonic() > deadline:
-                raise StorageError(f"cannot write {self.place}: others changed it for {self._timeout_s:g} s on end")
+            tried_s = time.monotonic() - began
+            if tried_s > CROWDED * self._timeout_s:
+                raise StorageError(f"cannot write {self.place}: others changed it for {tried_s:.1f} s on end")
             since, lost = mark.revision, lost + 1
             self._give_way(lost, outcome)
 
@@ -142,16 +124,10 @@ class RedisStore(RedisKeys):
         with self._reaching("read"):
             return self._newest() != self._seen
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._listener is not None:
-            self._listener.close()
-        self._client.close()
-
     # --- steps ---------------------------------------------------------------------------------
 
     def _create(self) -> None:
-        layout, key = self._run(CREATE, LAYOUT, uuid.uuid4().hex)
+        layout, key = self._run(CREATE, LAYOUT, draw_epoch())
         if not layout:
             raise StorageError(
                 f"{self.place}: the key {key.decode()} is something else's, or was left behind: choose another "
@@ -188,10 +164,10 @@ class RedisStore(RedisKeys):
             return int(
                 self._run(COMMIT, *before, token, *describe(change), self.log_length, len(self._commands), *flat)
             )
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            return self._settle(self._picture.mark.revision + 1, token, error)
+        except redis.ResponseError as error:
+            raise self._explained("write", error) from error
         except redis.RedisError as error:
-            raise StorageError(f"cannot write {self.place}: {error}") from error
+            return self._settle(self._picture.mark.revision + 1, token, error)
 
     def _give_way(self, lost: int, outcome: int) -> None:
         """After a change that could not be written: wait for others whose turn it is, or ask for one."""
@@ -220,7 +196,13 @@ class RedisStore(RedisKeys):
         try:
             yield
         except redis.RedisError as error:
-            raise StorageError(f"cannot {verb} {self.place}: {error}") from error
+            raise self._explained(verb, error) from error
+
+    def _explained(self, verb: str, error: redis.RedisError) -> StorageError:
+        if isinstance(error, redis.ReadOnlyError):
+            # It may have become a replica: a new connection may lead to another server.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+        return StorageError(f"cannot {verb} {self.place}: {error}")
 
 
 class _Listener:
@@ -263,12 +245,24 @@ class _Listener:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-def _reopen(kind: type[RedisStore], url: str, arguments: dict[str, Any]) -> RedisStore:
-    return kind(url, **arguments)
+def _patient(kind: Any, timeout_s: float) -> Any:
+    """A kind of connection that gives what is long, as a route of many megabytes is, more time than a short question.
+
+    The driver has one time-out: for all of a command to be taken, and for the first of the answer.
+    """
+
+    def send_packed_command(connection: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        connection.connect()  # unless it is
+        size = len(command) if isinstance(command, (bytes, str)) else sum(map(len, command))
+        connection._sock.settimeout(timeout_s + size / SLOWEST_BYTES_PER_S)  # noqa: SLF001  # has no public name
+        kind.send_packed_command(connection, command, check_health)
+
+    return type(kind.__name__, (kind,), {"send_packed_command": send_packed_command})
 
 
 def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
     """A client, and what the store is called in messages: no password in it."""
+    alive = {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": KEEP_ALIVE}
     try:
         client = redis.Redis.from_url(
             url,
@@ -277,9 +271,14 @@ def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
             # What is tried again is ours to say: a change that was made twice would be two.
             retry=Retry(NoBackoff(), 0),
             client_name="synaptoroute",
+            **alive,
         )
         settings = client.get_connection_kwargs()
-        client.connection_pool.connection_class(**settings)  # an option that there is not would be found out late
+        patient = _patient(client.connection_pool.connection_class, settings["socket_timeout"])
+        client.connection_pool.connection_class = patient
+        patient(**settings)  # an option that there is not would be found out late
+        if settings.get("decode_responses"):
+            raise ValueError("what is kept is bytes")
     except (ValueError, TypeError, redis.RedisError):
         # Not even as the cause: the driver's message may quote the password.
         raise ConfigurationError("this is no URL of a Redis server: use redis://user@host:6379/0") from None

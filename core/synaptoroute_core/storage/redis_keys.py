@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from synaptoroute_core.changes import AddUtterances, Change, DropUtterances, EncodedRoute, Vectors
 from synaptoroute_core.errors import StorageError
 from synaptoroute_core.fits import Fit
-from synaptoroute_core.storage.logged import VECTOR, LoggedStore, Mark, State, kind_and_names, pack
+from synaptoroute_core.storage.logged import VECTOR, Mark, State, kind_and_names, pack
 from synaptoroute_core.storage.redis_scripts import KINDS, MARK, READ, STATE
+from synaptoroute_core.storage.server import ServerStore
 from synaptoroute_core.storage.shelf import FitDocuments
 
 
@@ -59,28 +61,28 @@ class Command(NamedTuple):
     arguments: tuple[str | bytes | int, ...]
 
 
-class RedisKeys(LoggedStore):
+class RedisKeys(ServerStore):
     """Reads the keys of one namespace, and notes down the commands that a change comes to.
 
     A route is one field of the hash ``routes`` and one of ``vectors``, written whole.
-
-    Args:
-        client: Talks to Redis, and gives bytes.
-        namespace: Of the keys.
-        place: What the store is called in messages.
     """
 
-    def __init__(self, client: Any, namespace: str, place: str) -> None:
-        super().__init__(place)
-        self._client = client
+    _client: Any
+    """Talks to Redis, and gives bytes."""
+    _picture: Picture
+    _touched_now: dict[str, tuple[dict[str, Any], bytes]]
+    _commands: list[Command]
+    _emptied = False
+    _places = 0
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
         # Braces: in a cluster, keys with the same text in them are on one node, as a script needs them.
-        self._keys = {name: f"{{synaptoroute:{namespace}}}:{name}" for name in KINDS}
-        self._documents = FitDocuments(place, f"set the field fits of {self._keys['state']} to []")
-        self._picture: Picture
-        self._touched_now: dict[str, tuple[dict[str, Any], bytes]] = {}
-        self._commands: list[Command] = []
-        self._emptied = False
-        self._places = 0
+        return {name: f"{{synaptoroute:{self._namespace}}}:{name}" for name in KINDS}
+
+    @cached_property
+    def _documents(self) -> FitDocuments:
+        return FitDocuments(self.place, f"set the field fits of {self._keys['state']} to []")
 
     def _run(self, script: str, *arguments: Any) -> Any:
         return self._client.eval(script, len(self._keys), *self._keys.values(), *arguments)
@@ -145,6 +147,7 @@ class RedisKeys(LoggedStore):
             mark.revision,
             self._picture.fingerprint if has_encoder else None,
             self._picture.dim if has_encoder else None,
+            mark.epoch,
         )
 
     def _log(self, since: int) -> Iterable[tuple[str, str]]:

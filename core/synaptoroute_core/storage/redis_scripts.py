@@ -1,7 +1,8 @@
 """The scripts of the store in Redis: each is one step, so that nobody comes between its parts.
 
 ``KEYS`` are those of :data:`KINDS`, in its order. A script that fails keeps what it has done so far, so whatever
-can fail comes before the first write.
+can fail comes before the first write: the kinds of the keys, and what the user may do, which is tried with commands
+that change nothing. Of these, the first has to be one that takes memory, as Redis looks only then whether there is any.
 """
 
 KINDS = {"state": "hash", "routes": "hash", "vectors": "hash", "heads": "hash", "log": "stream", "turn": "string"}
@@ -80,6 +81,10 @@ for place, kind in ipairs({'hash', 'hash', 'hash', 'hash', 'stream'}) do
         return redis.error_reply('the key ' .. KEYS[place] .. ' is a ' .. found)
     end
 end
+redis.call('HLEN', KEYS[2])
+redis.call('HSET', KEYS[1], 'fence', at[4])
+for _, place in ipairs({2, 3, 4}) do redis.call('HDEL', KEYS[place], '') end
+redis.call('DEL', KEYS[6])
 local revision, place = string.format('%d', tonumber(ARGV[2]) + 1), 11
 redis.call('XADD', KEYS[5], 'MAXLEN', ARGV[9], revision .. '-0', 'kind', ARGV[7], 'routes', ARGV[8], 'token', ARGV[6])
 for _ = 1, tonumber(ARGV[10]) do
@@ -88,7 +93,6 @@ for _ = 1, tonumber(ARGV[10]) do
     place = place + 3 + count
 end
 redis.call('HSET', KEYS[1], 'revision', revision, 'token', ARGV[6], 'count', redis.call('HLEN', KEYS[2]))
-if turn then redis.call('DEL', KEYS[6]) end
 redis.pcall('PUBLISH', KEYS[1], revision)
 return 1
 """
@@ -99,7 +103,8 @@ Gives 1 if it was written, 0 if somebody else came before, -1 if it is somebody 
 
 SETTLE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HINCRBY', KEYS[1], 'fence', 1)
+local fence = tonumber(redis.call('HGET', KEYS[1], 'fence')) or 0
+redis.call('HSET', KEYS[1], 'fence', string.format('%d', fence + 1))
 local found = redis.call('XRANGE', KEYS[5], ARGV[1] .. '-0', ARGV[1] .. '-0')
 return found[1] and found[1][2][6] == ARGV[2] and 1 or 0
 """

@@ -147,7 +147,13 @@ class SqliteStore(LoggedStore):
         row = self._connection.execute(
             "SELECT committed_at, kind, routes FROM changes WHERE revision = ?", (revision,)
         ).fetchone()
-        return Mark("", revision, None if row is None else " ".join(map(str, row)))
+        return Mark(self._epoch(), revision, None if row is None else " ".join(map(str, row)))
+
+    def _epoch(self) -> str:
+        row = self._connection.execute("SELECT value FROM epoch").fetchone()
+        if row is None:
+            raise StorageError(f"{self.place} is damaged: its table epoch has no row")
+        return str(row[0])
 
     def _holds(self, mark: Mark) -> bool:
         return self._mark(mark.revision) == mark
@@ -157,7 +163,8 @@ class SqliteStore(LoggedStore):
     def _state(self) -> State:
         oldest, newest = self._connection.execute("SELECT min(revision), max(revision) FROM changes").fetchone()
         encoder = self._connection.execute("SELECT fingerprint, dim FROM encoder").fetchone()
-        return State(oldest or 1, newest or 0, *(encoder or (None, None)))
+        fingerprint, dim = encoder or (None, None)
+        return State(oldest or 1, newest or 0, fingerprint, dim, self._epoch() if self.shared else None)
 
     def _log(self, since: int) -> Iterable[tuple[str, str]]:
         return self._connection.execute("SELECT kind, routes FROM changes WHERE revision > ?", (since,))

@@ -15,7 +15,7 @@ from synaptoroute_integrations.server.service import Service
 from synaptoroute_integrations.server.strict import StrictRoute
 
 JSON = "application/json"
-REVISION_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:\.([0-9a-f]{1,16}))?"', re.ASCII)
+REVISION_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:\.([0-9a-f]{1,32}))?"', re.ASCII)
 """A weak tag, which is what a proxy that compresses answers makes of ours, names the same revision."""
 
 
@@ -34,7 +34,7 @@ async def expected_revision(
             "they have changed since.",
             max_length=64,
         ),
-        WithJsonSchema({"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}(\.[0-9a-f]{1,16})?")$'}),
+        WithJsonSchema({"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}(\.[0-9a-f]{1,32})?")$'}),
     ] = None,
 ) -> int | None:
     """The revision that the author of a change has seen; None = whatever it is.
@@ -49,7 +49,7 @@ async def expected_revision(
         raise ProblemError(422, "invalid-request", f'If-Match: {if_match[:64]!r} is no ETag of the routes, such as "7"')
     service = await service_of(request)
     if found[2] is not None and found[2] != service.epoch:
-        detail = "the service was started anew, with other routes than those that were seen: read them again"
+        detail = "the service was started anew, or its store was made anew, since the routes were seen: read them again"
         raise ProblemError(412, "revision-conflict", detail, expected=int(found[1]), revision=service.router.revision)
     return int(found[1])
 
@@ -98,7 +98,7 @@ def json_of(value: BaseModel, *, status: int = 200, headers: dict[str, str] | No
 
 
 def etag(service: Service, revision: int) -> dict[str, str]:
-    """The header that names a revision, and where they begin anew with each start, the start."""
+    """The header that names a revision and the store that it is one of; in memory, the start."""
     return {"ETag": f'"{revision}"' if service.epoch is None else f'"{revision}.{service.epoch}"'}
 
 
