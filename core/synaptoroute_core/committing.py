@@ -79,14 +79,18 @@ class Committer:
         """Whether other processes may open the same store."""
         return self._store.shared
 
+    @property
+    def behind_s(self) -> float:
+        """Seconds since the router last knew that it had all that is in the store."""
+        return self._contact.state()[0] if self.shared else 0.0
+
     def status(self) -> SyncStatus:
         """How close the router is to its store."""
-        behind_s, failing = self._contact.state()
         return SyncStatus(
             revision=self._index.revision,
             shared=self.shared,
-            behind_s=behind_s if self.shared else 0.0,
-            failing=failing,
+            behind_s=self.behind_s,
+            failing=self._contact.state()[1],
             digest=self._digest(),
             epoch=self._index.epoch,
         )

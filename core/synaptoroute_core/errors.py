@@ -164,7 +164,7 @@ class RouterOverloadedError(SynaptoRouteError):
                 "max_queue_s",
             )
         super().__init__(
-            f"{pending:,} queries are pending, {bound}; "
+            f"{pending:,} {'query is' if pending == 1 else 'queries are'} pending, {bound}; "
             f"try again in {retry_after_s:.2f} s, or raise RouterConfig.{setting}"
         )
 

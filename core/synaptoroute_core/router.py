@@ -39,7 +39,7 @@ from synaptoroute_core.views import (
     routes_html,
     write_text,
 )
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 
 
 class AdaptiveRouter(Asking, Changing, Improving, Closing):
@@ -140,6 +140,14 @@ class AdaptiveRouter(Asking, Changing, Improving, Closing):
     def epoch(self) -> str | None:
         """Which store the revision is one of: one that is made anew draws another; None in memory."""
         return self._index.epoch
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds since the router last knew that it had all that is in its store; 0 in memory.
+
+        As in :meth:`sync_status`, which looks at all routes besides.
+        """
+        return self._editor.behind_s
 
     @property
     def encoder(self) -> Encoder:

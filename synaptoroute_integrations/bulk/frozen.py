@@ -28,6 +28,7 @@ from synaptoroute_core.contact import digest_routes
 from synaptoroute_core.encoders import resolve_encoder
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.storage import MEMORY, open_store
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.addresses import is_url
 
 SETTINGS: dict[str, Any] = {
@@ -175,4 +176,4 @@ class FrozenRoutes:
         return store
 
     def __repr__(self) -> str:
-        return f"FrozenRoutes({len(self.routes)} routes, revision {self.revision})"
+        return f"FrozenRoutes({counted(len(self.routes), 'route')}, revision {self.revision})"

@@ -65,7 +65,8 @@ def audit(
 
 def _print_report(report: AuditReport) -> None:
     from synaptoroute_core.learning.audit.findings import KINDS
-    from synaptoroute_integrations.cli.output import counted, screen
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import screen
 
     console = screen()
     console.print(f"{counted(report.routes, 'route')} with {counted(report.utterances, 'utterance')}")

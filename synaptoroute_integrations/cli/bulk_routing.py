@@ -96,7 +96,8 @@ def route_file(
 
 
 def _print_report(report: FileReport, target: Path) -> None:
-    from synaptoroute_integrations.cli.output import counted, figures, screen, styled
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import figures, screen, styled
 
     console = screen()
     resumed = f", {report.resumed:,} of them by an earlier run" if report.resumed else ""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Route, RouteExistsError, load_routes
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.addresses import masked
 from synaptoroute_integrations.cli.learned import advise
-from synaptoroute_integrations.cli.output import counted
 from synaptoroute_integrations.cli.sources import (
     Source,
     has_database,

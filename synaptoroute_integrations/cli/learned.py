@@ -8,8 +8,8 @@ from rich.console import Console
 
 from synaptoroute_core import CalibrationReport, Fit, FitReport, HeldOut
 from synaptoroute_core.fits import rule_of
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.cli.output import (
-    counted,
     decimals,
     figures,
     percent,

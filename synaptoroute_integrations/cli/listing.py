@@ -47,7 +47,8 @@ def list_routes(
 
 
 def _print_table(routes: list[Route]) -> None:
-    from synaptoroute_integrations.cli.output import counted, plain_table, screen, styled
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import plain_table, screen, styled
 
     table = plain_table("route", ">utterances", ">threshold", "description")
     for route in routes:
@@ -69,7 +70,8 @@ def _print_rule(fits: Sequence[Fit]) -> None:
 def _print_route(route: Route) -> None:
     import json
 
-    from synaptoroute_integrations.cli.output import counted, screen, styled
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import screen, styled
 
     console = screen()
     console.print(styled(route.name, "bold"))

@@ -89,8 +89,3 @@ def percent(share: float | None) -> str:
 def decimals(value: float | None, places: int = 2) -> str:
     """A score or a margin."""
     return UNDEFINED if value is None else f"{value:.{places}f}"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 route``, ``2 routes``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -14,9 +14,9 @@ from synaptoroute_core.learning.evaluation.comparing import ComparisonReport, De
 from synaptoroute_core.learning.evaluation.judging import worst_routes
 from synaptoroute_core.learning.evaluation.measuring import Savings
 from synaptoroute_core.learning.markdown import title_of
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.cli.output import (
     UNDEFINED,
-    counted,
     decimals,
     figures,
     percent,

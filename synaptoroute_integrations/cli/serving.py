@@ -81,7 +81,8 @@ def _require_extra() -> None:
 
 def _announce(settings: ServerSettings, url: str, routes: int, utterances: int) -> None:
     """Say that it serves, and where; in a log of JSON, as JSON."""
-    from synaptoroute_integrations.cli.output import counted, show_note
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import show_note
 
     held = f"{counted(routes, 'route')}, {counted(utterances, 'utterance')}"
     notes = []

@@ -22,8 +22,9 @@ from synaptoroute_core import (
     evaluate_decisions,
     load_routes,
 )
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.cli.decisions import name_outcome
-from synaptoroute_integrations.cli.output import counted, decimals, figures, percent, screen, styled
+from synaptoroute_integrations.cli.output import decimals, figures, percent, screen, styled
 from synaptoroute_integrations.examples import read_examples
 
 SELECTION = {"right": 5, "rightly abstained": 4, "abstained": 4, "wrong": 2}

@@ -107,7 +107,8 @@ def _text_of(line: str) -> object:
 
 
 def _print_suggestions(suggestions: Sequence[Suggestion], total: int) -> None:
-    from synaptoroute_integrations.cli.output import counted, screen, styled
+    from synaptoroute_core.words import counted
+    from synaptoroute_integrations.cli.output import screen, styled
 
     console = screen()
     stands_for = sum(suggestion.size for suggestion in suggestions)

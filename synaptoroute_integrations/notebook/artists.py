@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 from synaptoroute_integrations.notebook.charts import Bars, Chart, Grid, Layer, Line, Note, Points, Rule
 from synaptoroute_integrations.notebook.labels import NOTE_CHARACTERS, NOTE_LINES, TITLE_CHARACTERS, ahead_of, lines_of
 from synaptoroute_integrations.notebook.palette import INK, PAPER, SCALE, colour_of, ink_on

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from synaptoroute_core import EvaluationReport, RouteNotFoundError
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.arguments import flag, listed
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Grid
 from synaptoroute_integrations.notebook.judgements import judgements_of

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from synaptoroute_core import CalibrationBin, ConfigurationError, EvaluationReport
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.learning.evaluation.evaluating import coverage_at, risk_curve
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.arguments import flag, number
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Layer, Line, Points, Rule, Tone
 from synaptoroute_integrations.notebook.confusions import confusion_matrix

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from synaptoroute_core.errors import missing_extra
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Note, Rule
 from synaptoroute_integrations.notebook.labels import (
     LABEL_CHARACTERS,

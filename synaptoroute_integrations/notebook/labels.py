@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 from synaptoroute_integrations.escaping import visible
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Line, Points
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from synaptoroute_core import AdaptiveRouter, ConfigurationError, Encoder, EvaluationReport, Example, Route
 from synaptoroute_core.errors import shorten
 from synaptoroute_core.types import checked_examples
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.examples import limit_utterances
 from synaptoroute_integrations.notebook.arguments import flag, flag_or_none, listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Line

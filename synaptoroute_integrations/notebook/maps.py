@@ -14,7 +14,7 @@ from synaptoroute_core.encoders import encode_texts
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.text import clean_query
 from synaptoroute_core.views.decisions import measured_by
-from synaptoroute_core.views.words import counted, cut
+from synaptoroute_core.words import counted, cut
 from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Layer, Note, Points, Tone
 from synaptoroute_integrations.notebook.labels import LABEL_CHARACTERS, percent

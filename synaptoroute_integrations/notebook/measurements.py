@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from synaptoroute_core import AdaptiveRouter
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.arguments import listed, whole
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Rule
 from synaptoroute_integrations.notebook.labels import room_over

@@ -12,7 +12,7 @@ from synaptoroute_core.learning.evaluation.judging import judge_texts
 from synaptoroute_core.views.decisions import measured_by
 from synaptoroute_core.views.markup import facts, quiet, table, text
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import counted, decimals, number
+from synaptoroute_core.words import counted, decimals, number
 
 KIND = "Another threshold"
 NOTHING_YET = "Type a few messages, and move the slider to see which of them would be decided otherwise."

@@ -12,7 +12,7 @@ from synaptoroute_core.errors import missing_extra
 from synaptoroute_core.text import visible
 from synaptoroute_core.views.decisions import measured_by
 from synaptoroute_core.views.markup import SEPARATOR
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.outlooks import outlook_html
 from synaptoroute_integrations.notebook.trying import Session
 

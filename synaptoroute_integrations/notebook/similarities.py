@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synaptoroute_core import AdaptiveRouter
 from synaptoroute_core.changes import Vectors
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Grid
 from synaptoroute_integrations.notebook.labels import excerpt
 from synaptoroute_integrations.notebook.picture import Picture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from synaptoroute_core.errors import missing_extra
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 from synaptoroute_integrations.notebook.artists import PIXELS_PER_INCH, POINT, SMALL, Easel, Handle
 from synaptoroute_integrations.notebook.charts import Axis, Chart
 from synaptoroute_integrations.notebook.labels import (

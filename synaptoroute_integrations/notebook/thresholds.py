@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synaptoroute_core import ConfigurationError, EvaluationReport, RouteNotFoundError, RouteQuality
 from synaptoroute_core.errors import shorten
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 from synaptoroute_integrations.notebook.charts import Axis, Chart, Floats, Layer, Line, Note, Points
 from synaptoroute_integrations.notebook.judgements import Judgements, Thresholds, judgements_of
 from synaptoroute_integrations.notebook.picture import Picture

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 from synaptoroute_integrations.notebook.charts import Axis, Bars, Chart, Floats, Grid, Line, Points
 from synaptoroute_integrations.notebook.labels import LEGEND_CHARACTERS, TITLE_CHARACTERS, lines_of, said_of
 from synaptoroute_integrations.notebook.palette import INK, PAPER, SCALE, colour_of, ink_on, translucent

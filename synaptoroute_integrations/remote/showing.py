@@ -11,7 +11,7 @@ from synaptoroute_core import Route
 from synaptoroute_core.views.markup import facts, mark, pairs_table, quiet, text
 from synaptoroute_core.views.routers import MAX_LISTED, routes_table
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import number
+from synaptoroute_core.words import number
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from synaptoroute_core import (
     StorageError,
 )
 from synaptoroute_core.text import replace_surrogates
+from synaptoroute_core.words import counted, verb
 
 MEDIA_TYPE = "application/problem+json"
 NAMESPACE = "urn:synaptoroute:"
@@ -177,7 +178,8 @@ def problem_of(error: Exception, *, in_path: bool = False) -> ProblemError:
 
 
 def _overloaded(error: RouterOverloadedError) -> ProblemError:
-    detail = f"{error.pending:,} texts wait: try again in {error.retry_after_s:.2f} s"
+    waiting = f"{counted(error.pending, 'text')} {verb(error.pending, 'waits', 'wait')}"
+    detail = f"{waiting}: try again in {error.retry_after_s:.2f} s"
     found = retry_later(429, "overloaded", detail, error.retry_after_s)
     found.more |= {"pending": error.pending, "limit": error.limit, "max_queue_s": error.max_queue_s}
     return found

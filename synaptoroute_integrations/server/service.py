@@ -104,7 +104,7 @@ class Service:
         limit_s = self.settings.max_staleness_s
         if self.phase != "ready" or limit_s is None or self.router.config.follow_interval_s == 0:
             return self.phase
-        return "stale" if self.router.sync_status().behind_s > limit_s else "ready"
+        return "stale" if self.router.behind_s > limit_s else "ready"
 
     @property
     def in_flight(self) -> int:

@@ -143,9 +143,9 @@ def test_queries_go_on_and_changes_fail_while_the_server_is_away(
             server.kill()
             eventually(lambda: failing(router) and failing(other) and len(editor.refused) > 3)
             before = load.answered
-            ages = [router.sync_status().behind_s]
+            ages = [router.behind_s]
             eventually(lambda: load.answered > before + 100)
-            ages.append(router.sync_status().behind_s)
+            ages.append(router.behind_s)
             server.start()
             stored = len(editor.stored)
             eventually(lambda: failing(router) is None and failing(other) is None and len(editor.stored) > stored + 3)

@@ -31,6 +31,7 @@ NO_URLS = (
     f"redis://user:{PASSWORD}[@host:1/0",
     f"redis://user:{PASSWORD}@host:1/0?no_such_option=1",
     f"redis://user:{PASSWORD}@host:1/0?socket_timeout=soon",
+    f"redis://user:{PASSWORD}@host:1/abc",
     f"mysql://user:{PASSWORD}@host/database",
     f"mysql://user:{PASSWORD}[@host/database",
     "://",
@@ -64,6 +65,27 @@ def test_an_address_may_say_more_than_the_namespace(place) -> None:
 def test_a_namespace_that_cannot_be_one_is_refused(scheme: str, namespace: str) -> None:
     with pytest.raises(ConfigurationError, match="namespace"):
         open_store(f"{scheme}://127.0.0.1:1/0?namespace={namespace}")
+
+
+@ON_SERVERS
+def test_an_address_may_give_the_time_out_and_have_its_scheme_in_capitals(place) -> None:
+    scheme, rest = place.url.split("://", 1)
+    url = f"{scheme.upper()}://{rest}?timeout_s=7.5&namespace={place.namespace}"
+    with AdaptiveRouter([GREETING], encoder=ENCODER, store=url) as router:
+        assert state(router) == stored(place)
+        assert router._store._timeout_s == 7.5
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "redis"])
+@pytest.mark.parametrize("timeout", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_time_out_that_cannot_be_one_is_refused(scheme: str, timeout: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"timeout_s.*above 0"):
+        open_store(f"{scheme}://127.0.0.1:1/0?timeout_s={timeout}")
+
+
+def test_each_host_of_an_address_is_named_with_its_port() -> None:
+    with pytest.raises(StorageError, match=r"the database 127\.0\.0\.1:1,localhost:2/routes"):
+        open_store("postgresql://127.0.0.1:1,localhost:2/routes")
 
 
 @pytest.mark.parametrize("url", NO_URLS)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.views import report_html, report_line, report_text
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 
 UNDEFINED = "-"
 

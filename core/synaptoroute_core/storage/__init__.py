@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.storage.base import RemoteStore, Store
 from synaptoroute_core.storage.sqlite import MEMORY, SqliteStore
+
+OPTIONS: dict[str, Callable[[str], str | float]] = {"namespace": str, "timeout_s": float}
+"""Of the stores themselves, which a URL may give; others in it are the driver's."""
 
 __all__ = ["MEMORY", "RemoteStore", "SqliteStore", "Store", "open_store"]
 
@@ -17,7 +22,8 @@ def open_store(store: Store | str | Path) -> Store:
 
     Args:
         store: A store; or the path of a SQLite file, made if it is not there; or ``:memory:``; or the URL of a
-            PostgreSQL or Redis database. ``?namespace=name`` in a URL says which of several sets of routes there it is.
+            PostgreSQL or Redis database. ``?namespace=name`` in a URL says which of several sets of routes there it is,
+            ``?timeout_s=10`` how long the server may take to answer.
 
     Raises:
         ConfigurationError: The argument is none of these.
@@ -36,10 +42,10 @@ def _open_url(url: str) -> Store:
     except ValueError:
         # Not even as the cause: its message may quote the password.
         raise ConfigurationError("this is no URL of a store: use redis://user@host:6379/0, for example") from None
-    query = parse_qs(parts.query, keep_blank_values=True)
-    namespace = query.pop("namespace", ["synaptoroute"])[-1]
-    kept = "&".join(pair for pair in parts.query.split("&") if pair and not pair.startswith("namespace="))
-    bare = url.partition("?")[0] + (f"?{kept}" if kept else "")
+    options = _options(parts.query)
+    kept = "&".join(pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in OPTIONS)
+    # The drivers know schemes in small letters only.
+    bare = parts.scheme + url.partition("?")[0][len(parts.scheme) :] + (f"?{kept}" if kept else "")
     if "@" in parts.path and parts.scheme != "unix":
         raise ConfigurationError(
             "this is no URL of a store: use one such as redis://user:password@host:6379/0, "
@@ -48,12 +54,23 @@ def _open_url(url: str) -> Store:
     if parts.scheme in ("postgresql", "postgres"):
         from synaptoroute_core.storage.postgres import PostgresStore
 
-        return PostgresStore(bare, namespace=namespace)
+        return PostgresStore(bare, **options)
     if parts.scheme in ("redis", "rediss", "unix"):
         from synaptoroute_core.storage.redis import RedisStore
 
-        return RedisStore(bare, namespace=namespace)
+        return RedisStore(bare, **options)
     raise ConfigurationError(
         f"no store for URLs that begin with {shorten(parts.scheme)}: use postgresql:// or redis://, "
         "or the path of a SQLite file"
     )
+
+
+def _options(query: str) -> dict[str, Any]:
+    """What the query of a URL says of the store itself."""
+    found = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items() if name in OPTIONS}
+    try:
+        return {name: OPTIONS[name](value) for name, value in found.items()}
+    except ValueError:
+        raise ConfigurationError(
+            f"timeout_s = {shorten(found['timeout_s'])} in the URL of a store: give a number of seconds above 0"
+        ) from None

@@ -194,6 +194,7 @@ def _read_url(url: str, namespace: str) -> tuple[str, str]:
             "this is no URL of a PostgreSQL database: use postgresql://user@host:5432/database, and write '@' in a "
             "password as %40"
         )
-    host, port = parts.get("host", "localhost"), parts.get("port", 5432)
-    place = f"the database {host}:{port}/{parts.get('dbname', '')}, schema {namespace}"
-    return conninfo.make_conninfo("", **parts), place
+    hosts, ports = str(parts.get("host", "")).split(","), str(parts.get("port", "")).split(",")
+    ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)  # one for all
+    at = ",".join(f"{host or 'localhost'}:{port or 5432}" for host, port in zip(hosts, ports, strict=True))
+    return conninfo.make_conninfo("", **parts), f"the database {at}/{parts.get('dbname', '')}, schema {namespace}"

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from synaptoroute_core.changes import Change, Feed
 from synaptoroute_core.errors import CommitUncertainError, ConfigurationError, StorageError
@@ -279,6 +280,9 @@ def _connect(url: str, namespace: str, timeout_s: float) -> tuple[Any, str]:
         patient(**settings)  # an option that there is not would be found out late
         if settings.get("decode_responses"):
             raise ValueError("what is kept is bytes")
+        number = urlsplit(url).path.strip("/")
+        if number and not number.isdecimal() and not url.startswith("unix:"):
+            raise ValueError("the driver would take the database 0 for it")
     except (ValueError, TypeError, redis.RedisError):
         # Not even as the cause: the driver's message may quote the password.
         raise ConfigurationError("this is no URL of a Redis server: use redis://user@host:6379/0") from None

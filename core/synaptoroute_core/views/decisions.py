@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from synaptoroute_core.views.bars import bar_html, bar_text, scale_of
 from synaptoroute_core.views.markup import SEPARATOR, facts, mark, quiet, table, text
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import cut, decimals, number
+from synaptoroute_core.words import cut, decimals, number
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Candidate, Decision, Explanation, Neighbour

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from synaptoroute_core.views.markup import SEPARATOR, bullets, pairs_table, quiet, text
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import cut, number
+from synaptoroute_core.words import cut, number
 
 MAX_ITEMS = 10
 MAX_LINE = 100

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from synaptoroute_core.views.words import SHOWN_CHARACTERS, cut
+from synaptoroute_core.words import SHOWN_CHARACTERS, cut
 
 TOLD_CHARACTERS = 1_000
 """Of a text that is cut, what its tooltip tells: more than fits on a screen serves nobody, and a text has no limit."""

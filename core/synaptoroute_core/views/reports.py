@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from synaptoroute_core.text import visible
 from synaptoroute_core.views.markup import TABLE_CLASS, breakable
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import cut
+from synaptoroute_core.words import cut
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from synaptoroute_core.views.markup import facts, folded, mark, pairs_table, quiet, table, text
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import counted, cut, number
+from synaptoroute_core.words import counted, cut, number
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Route

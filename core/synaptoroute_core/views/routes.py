@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from synaptoroute_core.text import visible
 from synaptoroute_core.views.markup import bullets, facts, folded, quiet, text
 from synaptoroute_core.views.style import card
-from synaptoroute_core.views.words import counted, cut, number
+from synaptoroute_core.words import counted, cut, number
 
 if TYPE_CHECKING:
     from synaptoroute_core.types import Route

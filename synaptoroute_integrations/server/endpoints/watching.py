@@ -6,6 +6,7 @@ import os
 from importlib.metadata import version
 
 from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from synaptoroute_integrations.server.endpoints.shared import ServiceOf, json_of, problems, router
 from synaptoroute_integrations.server.schemas import Abstentions, EncoderInfo, Health, Rule, Stats, Sync
@@ -57,7 +58,7 @@ def metrics(service: ServiceOf) -> Response:
 async def stats(request: Request, service: ServiceOf) -> Stats:
     """Counts of the worker that answers, and what it holds."""
     router, encoder = service.router, service.router.encoder
-    sync = router.sync_status()
+    sync = await run_in_threadpool(router.sync_status)  # after a change, it looks at all routes
     return Stats(
         version=version("synaptoroute-integrations"),
         pid=os.getpid(),

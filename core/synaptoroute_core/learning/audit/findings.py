@@ -10,7 +10,7 @@ from pydantic import Field
 from synaptoroute_core.frozen import FrozenModel
 from synaptoroute_core.learning.markdown import cell, section
 from synaptoroute_core.learning.reports import Report
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Kind: TypeAlias = Literal[

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.learning.audit.findings import Finding, Severity, quoted
 from synaptoroute_core.learning.audit.leave_one_out import similarity_blocks
 from synaptoroute_core.learning.audit.survey import FEW, Survey
-from synaptoroute_core.views.words import verb
+from synaptoroute_core.words import verb
 
 SHARES: tuple[tuple[Severity, float], ...] = (("error", 0.40), ("warning", 0.20), ("info", 0.10))
 """Share of two routes' utterances that the other takes, and how bad that is. One intent cut in two at random

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.learning.audit.findings import Finding, quoted
 from synaptoroute_core.learning.audit.survey import FEW, Survey
 from synaptoroute_core.text import utterance_key
-from synaptoroute_core.views.words import counted, verb
+from synaptoroute_core.words import counted, verb
 
 ONE_WORDING = 0.85
 """Mean cosine of the pairs of a route that knows only one wording; carefully written ones have 0.2 to 0.8."""

@@ -16,7 +16,7 @@ from synaptoroute_core.learning.markdown import cell, name_choice, name_label, s
 from synaptoroute_core.learning.reports import UNDEFINED, Report, shown
 from synaptoroute_core.text import replace_surrogates
 from synaptoroute_core.types import Example
-from synaptoroute_core.views.words import counted, verb
+from synaptoroute_core.words import counted, verb
 
 FlipKind: TypeAlias = Literal[
     "broken", "now_wrong", "changed_wrong", "now_abstained", "withdrawn", "now_answered", "fixed"

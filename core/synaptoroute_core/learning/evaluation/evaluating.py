@@ -47,7 +47,7 @@ from synaptoroute_core.learning.markdown import table, title_of
 from synaptoroute_core.learning.reports import Report, shown
 from synaptoroute_core.text import replace_surrogates
 from synaptoroute_core.types import Decision, Example
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 
 __all__ = [
     "CalibrationBin",

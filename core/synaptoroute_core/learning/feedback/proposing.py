@@ -29,7 +29,7 @@ from synaptoroute_core.learning.markdown import cell, table
 from synaptoroute_core.learning.reports import HeldOut, Report, shown
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Example, Route
-from synaptoroute_core.views.words import counted, verb
+from synaptoroute_core.words import counted, verb
 
 MAX_TRIALS = 12
 MAX_ERROR = 0.1

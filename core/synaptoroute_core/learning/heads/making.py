@@ -26,7 +26,7 @@ from synaptoroute_core.lexical import bag_of
 from synaptoroute_core.snapshot import Snapshot
 from synaptoroute_core.text import utterance_key
 from synaptoroute_core.types import Example
-from synaptoroute_core.views.words import counted
+from synaptoroute_core.words import counted
 
 MAX_TEXTS = 20_000
 """Texts that a head is trained on. Of more, each route gives as many as the others, and at most this many in all."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from synaptoroute_core.errors import ConfigurationError, shorten
 from synaptoroute_core.learning.reports import Report, shown
 from synaptoroute_core.learning.thresholds.outcomes import Outcomes
-from synaptoroute_core.views.words import counted, verb
+from synaptoroute_core.words import counted, verb
 
 MIN_CANDIDATES = 4
 MAX_CANDIDATES = 25

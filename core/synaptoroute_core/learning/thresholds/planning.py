@@ -25,7 +25,7 @@ from synaptoroute_core.learning.reports import HeldOut, shown
 from synaptoroute_core.learning.thresholds.calibration import binomial_tail
 from synaptoroute_core.learning.thresholds.fitting import Task, accepted_out_of_fold, fit
 from synaptoroute_core.learning.thresholds.outcomes import Outcomes
-from synaptoroute_core.views.words import counted, verb
+from synaptoroute_core.words import counted, verb
 
 OBJECTIVES = ("f1", "max_fpr", "max_error")
 MIN_FOLDS = 2

@@ -8,7 +8,7 @@ from pages import decision, samples, shown
 from synaptoroute_core import AdaptiveRouter, FitReport, HashingEncoder, Proposal, Route, evaluate_decisions
 from synaptoroute_core.learning.thresholds.calibration import plan_calibration
 from synaptoroute_core.learning.thresholds.planning import plan_thresholds
-from synaptoroute_core.views.words import counted, cut, number, verb
+from synaptoroute_core.words import counted, cut, number, verb
 
 
 def test_one_thing_is_one_and_others_are_many():
