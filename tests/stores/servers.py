@@ -147,6 +147,7 @@ class PrivateRedis:
         self._options = ["--save", "", *options]
         if folder is not None:
             self._options += ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always"]
+        self._elsewhere = tempfile.TemporaryDirectory(prefix="redis-")  # one that follows another writes a file
         self.port = free_port()
 
     @property
@@ -159,10 +160,11 @@ class PrivateRedis:
 
     def __exit__(self, *exc: object) -> None:
         self.kill()
+        self._elsewhere.cleanup()
 
     def start(self) -> None:
         command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=self._elsewhere.name)
         deadline = time.monotonic() + START_S
         while not self._answers():
             assert time.monotonic() < deadline, "redis-server did not start"
