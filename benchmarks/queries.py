@@ -1,4 +1,4 @@
-"""Generated queries: those of the public sets, varied as people vary them; all distinct, the same for the same seed."""
+"""Generated queries: those of a public set, varied as people vary them; all distinct, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from corruption import corrupt
 
-SETS = ("banking77", "bitext_customer_support", "clinc150", "hint3_curekart")
+SET = "clinc150"
 GROUP_ROWS = 1 << 16
 BEFORE = (
     "hi, ",
@@ -36,8 +36,8 @@ TYPING_ERRORS = 0.03
 
 
 def pool(data: Path, without: Collection[str]) -> list[str]:
-    """All texts of the public sets but for some, each once, in a fixed order."""
-    names = [f"{name}/{file.stem}" for name in SETS for file in sorted((data / name).glob("*.jsonl"))]
+    """All texts of the set but for some, each once, in a fixed order."""
+    names = [f"{SET}/{file.stem}" for file in sorted((data / SET).glob("*.jsonl"))]
     found = {text.strip(): None for name in names for text, _ in datasets.read(data, name)}
     return [text for text in found if text and text not in without]
 
