@@ -10,6 +10,9 @@
 Each is saved when it is done, so that they can be run one by one, with ``--only``. Each way is also run over a few
 queries: that is its start-up, and what is left is the steady state. Memory is what the process and all its children
 hold at a time (PSS: what is shared counts once), looked at every few seconds; processor time is theirs together.
+
+``--encoder hashing`` does without a model: what is left is what moves the queries and decides, over a million of them
+in minutes, for memory and sameness. Its figures are saved apart.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 import queries
-from bulk_ways import COLUMNS
+from bulk_ways import COLUMNS, ENCODERS
 from processes import say, watched
 from tables import number, table
 
@@ -40,6 +43,8 @@ from synaptoroute_core import AdaptiveRouter, Route
 
 HERE = Path(__file__).parent
 PARTS = ("scaling", "batch", "file", "ray", "check")
+WITHOUT_MODEL = ("batch", "ray", "check")
+"""The command line knows no encoder without a model."""
 NAMES = {
     "batch": "`route_batch`, {}",
     "file": "`synaptoroute route-file`, {}",
@@ -61,15 +66,17 @@ class Place:
     Attributes:
         folder: The folder of it all.
         data: Folder of the public data sets.
+        encoder: Name of one of :data:`bulk_ways.ENCODERS`.
     """
 
     folder: Path
     data: Path
+    encoder: str
 
     @property
     def store(self) -> Path:
         """The routes, encoded."""
-        return self.folder / "routes.sqlite"
+        return self.folder / f"routes-{self.encoder}.sqlite"
 
     def queries(self, rows: int) -> Path:
         """The file of the first so many queries."""
@@ -77,15 +84,15 @@ class Place:
 
     def result(self, way: str, rows: int) -> Path:
         """What a way makes of them."""
-        return self.folder / f"{way}-{rows}.parquet"
+        return self.folder / f"{self.encoder}-{way}-{rows}.parquet"
 
     def prepare(self, rows: int) -> None:
         """Make the queries and the routes, if they are not there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         texts_of, _ = harness.work(self.data, 0)
         if not self.store.exists():
-            with AdaptiveRouter((Route(name, texts) for name, texts in texts_of.items()), store=self.store):
-                pass
+            routes = [Route(name, texts) for name, texts in texts_of.items()]
+            AdaptiveRouter(routes, encoder=ENCODERS[self.encoder](), store=self.store).close()
         if not self.queries(rows).exists():
             say(f"generating {rows:,} queries")
             utterances = {text for texts in texts_of.values() for text in texts}
@@ -97,7 +104,7 @@ class Place:
         if way == "file":
             options = ["--db", str(self.store), "--workers", str(workers), "--overwrite"]
             return [sys.executable, "-m", "synaptoroute_integrations", "route-file", *files, *options]
-        return [sys.executable, str(HERE / "bulk_ways.py"), way, str(self.store), str(workers), *files]
+        return [sys.executable, str(HERE / "bulk_ways.py"), way, str(self.store), self.encoder, str(workers), *files]
 
     def clear(self, way: str, rows: int) -> None:
         """Remove an earlier result, so that nothing of it is used."""
@@ -112,7 +119,7 @@ class Place:
 def run(place: Place, way: str, workers: int, rows: int) -> Figures:
     """One run of a way over so many queries."""
     place.clear(way, rows)
-    return watched(place.command(way, workers, rows), place.folder / f"{way}.log")
+    return watched(place.command(way, workers, rows), place.folder / f"{place.encoder}-{way}.log")
 
 
 def measured(place: Place, way: str, workers: int, rows: int) -> Figures:
@@ -258,23 +265,26 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads, and actors; all processors")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
     parser.add_argument("--work", type=Path, default=harness.RESULTS.parent / "bulk", help="folder for large files")
+    parser.add_argument("--encoder", choices=ENCODERS, default="bundled", help="hashing: without a model")
     parser.add_argument("--page", action="store_true", help="print what is saved, and measure nothing")
     return parser.parse_args()
 
 
-def save(part: str, found: Figures) -> None:
+def save(name: str, part: str, found: Figures) -> None:
     """Keep a part's figures beside those of the others."""
-    figures = harness.load("bulk") or {}
+    figures = harness.load(name) or {}
     figures.pop("machine", None)
     there = {name: version(name) for name in ("pyarrow", "ray") if find_spec(name)}
-    harness.save("bulk", {**figures, "versions": there, part: found})
+    harness.save(name, {**figures, "versions": there, part: found})
 
 
 def main() -> None:
     """Measure, save part by part, and print a table."""
     arguments = parsed()
+    hashing = arguments.encoder == "hashing"
+    name = "bulk_hashing" if hashing else "bulk"
     if not arguments.page:
-        place = Place(arguments.work.resolve(), datasets.require(arguments.data))
+        place = Place(arguments.work.resolve(), datasets.require(arguments.data), arguments.encoder)
         rows, workers = arguments.queries, arguments.workers
         place.prepare(rows)
         parts: dict[str, Callable[[], Figures]] = {
@@ -282,10 +292,10 @@ def main() -> None:
             **{way: partial(measured, place, way, workers, rows) for way in NAMES},
             "check": lambda: check(place, rows),
         }
-        for part in available(tuple(part for part in PARTS if part in arguments.only)):
+        for part in available(tuple(part for part in (WITHOUT_MODEL if hashing else PARTS) if part in arguments.only)):
             say(f"== {part}")
-            save(part, parts[part]())
-    print(page(harness.load("bulk") or {}))
+            save(name, part, parts[part]())
+    print(page(harness.load(name) or {}))
 
 
 if __name__ == "__main__":

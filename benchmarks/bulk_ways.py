@@ -1,4 +1,4 @@
-"""A way to label a file that :mod:`bulk` measures, as a process: ``bulk_ways.py WAY STORE WORKERS IN OUT``."""
+"""A way to label a file that :mod:`bulk` measures, as a process: ``bulk_ways.py WAY STORE ENCODER WORKERS IN OUT``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet
 
-from synaptoroute_core import AdaptiveRouter, RouterConfig
+from synaptoroute_core import AdaptiveRouter, BundledEncoder, Encoder, HashingEncoder, RouterConfig
 from synaptoroute_integrations.bulk import FrozenRoutes, RouteBatch
 
 CHUNK = 4096
+ENCODERS: dict[str, type[Encoder]] = {"bundled": BundledEncoder, "hashing": HashingEncoder}
 COLUMNS = {
     "route": pa.string(),
     "score": pa.float64(),
@@ -22,10 +23,11 @@ COLUMNS = {
 }
 
 
-def plain(store: str, workers: int, source: str, target: str) -> None:
+def plain(store: str, encoder: Encoder, workers: int, source: str, target: str) -> None:
     """``route_batch``, and pyarrow around it: nothing of what is made for bulk routing."""
     config = RouterConfig(workers=workers)
-    with AdaptiveRouter(store=store, config=config) as router, pa.parquet.ParquetFile(source) as file:
+    router = AdaptiveRouter(store=store, encoder=encoder, config=config)
+    with router, pa.parquet.ParquetFile(source) as file:
         schema = file.schema_arrow
         for name, kind in COLUMNS.items():
             schema = schema.append(pa.field(name, kind))
@@ -36,13 +38,13 @@ def plain(store: str, workers: int, source: str, target: str) -> None:
                 writer.write_table(pa.table([*batch.columns, *added], schema=schema))
 
 
-def on_ray(store: str, workers: int, source: str, target: str) -> None:
+def on_ray(store: str, encoder: Encoder, workers: int, source: str, target: str) -> None:
     """Ray Data on this machine, with one actor on each processor; its results lie in a folder."""
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     import ray
     from ray.data import DataContext
 
-    with AdaptiveRouter(store=store) as router:
+    with AdaptiveRouter(store=store, encoder=encoder) as router:
         frozen = FrozenRoutes.of(router)
     # Actors keep their processors to the end: without one more, those that read wait for ever. It is a number only.
     ray.init(num_cpus=workers + 1, include_dashboard=False, log_to_driver=False, object_store_memory=512 << 20)
@@ -59,8 +61,8 @@ def on_ray(store: str, workers: int, source: str, target: str) -> None:
     ray.shutdown()
 
 
-WAYS: dict[str, Callable[[str, int, str, str], None]] = {"batch": plain, "ray": on_ray}
+WAYS: dict[str, Callable[[str, Encoder, int, str, str], None]] = {"batch": plain, "ray": on_ray}
 
 if __name__ == "__main__":
-    way, given, number, *files = sys.argv[1:]
-    WAYS[way](given, int(number), *files)
+    way, given, name, number, *files = sys.argv[1:]
+    WAYS[way](given, ENCODERS[name](), int(number), *files)
