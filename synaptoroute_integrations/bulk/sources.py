@@ -28,6 +28,9 @@ BLOCK_BYTES = 1 << 20
 PIECE, PIECE_BYTES = 4096, 1 << 24
 """Rows that are read at a time at most, and about how much of JSON lines."""
 
+COMPRESSED = (b"\x1f\x8b", b"BZh91AY&SY", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"PK\x03\x04")
+"""How gzip, bzip2, zstd, xz and zip begin."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -75,12 +78,22 @@ def open_source(path: Path) -> Source:
     if opener is None:
         raise ConfigurationError(f"{path}: the name of a file of texts ends in one of {', '.join(OPENERS)}")
     with _explained(path):
+        if opener is not _open_parquet:
+            _require_unpacked(path)
         source = opener(path)
     names = source.schema.names
     twins = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
     if twins:
         raise ConfigurationError(f"{path}: two columns are named {twins[0]!r}: rename one")
     return source
+
+
+def _require_unpacked(path: Path) -> None:
+    """Check that a file of texts is not compressed, by how it begins: not all that is, is no text for its reader."""
+    with path.open("rb") as file:
+        begin = file.read(max(map(len, COMPRESSED)))
+    if begin.startswith(COMPRESSED):
+        raise ConfigurationError(f"{path} is compressed: unpack it")
 
 
 @contextmanager
@@ -94,7 +107,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return "it is no text in UTF-8: convert it, or unpack it if it is compressed"
+        return "it is no text in UTF-8: convert it"
     if "straddling" in str(error):
         return f"a row is longer than {BLOCK_BYTES:,} bytes: write the file as Parquet or JSON lines"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

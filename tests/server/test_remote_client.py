@@ -127,7 +127,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "remote.md"
 def test_the_examples_of_the_document_run_and_print_what_they_say(serve, capsys):
     url, namespace = serve().url, {"__name__": "documented"}
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for code in examples:
         exec(compile(code.replace("http://127.0.0.1:8000", url), "remote.md", "exec"), namespace)  # noqa: S102  # ours
         assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*\)  # (.*)", code)

@@ -1,5 +1,6 @@
 """From a file of texts to a file of decisions: what is in it, and what is refused."""
 
+import bz2
 import datetime as dt
 import gzip
 import json
@@ -213,7 +214,11 @@ MIXED = b'{"text": "x", "n": 1}\n' * 4096 + b'{"text": "x", "n": "a"}\n'
         ("in.csv", b"text,a,a\nx,y,z\n", "two columns are named 'a'"),
         ("in.csv", b"text,a\nx,y\nz\n", "cannot read"),
         ("in.csv", b"text\nx\xff\n", "cannot read"),
-        pytest.param("in.csv", gzip.compress(b"text\nx\n"), "no text in UTF-8.*compressed", id="compressed"),
+        *(
+            pytest.param(f"in.{suffix}", packed, "is compressed: unpack it", id=f"{suffix} in {kind}")
+            for suffix in ("csv", "jsonl")
+            for kind, packed in {"gzip": gzip.compress(b"text\nx\n"), "bzip2": bz2.compress(b"text\nx\n")}.items()
+        ),
         pytest.param("in.csv", "text\nx\n".encode("utf-16"), "no text in UTF-8", id="UTF-16"),
         pytest.param("in.csv", b'text\n"' + b"x" * 3_000_000 + b'"\n', "a row is longer than 1,048,576", id="wide"),
         ("in.jsonl", b"", "no column 'text'"),
