@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 
 import pytest
 from places import SERVERS, RedisPlace, SqlitePlace
@@ -73,7 +74,8 @@ def test_an_address_may_give_the_time_out_and_have_its_scheme_in_capitals(place)
     url = f"{scheme.upper()}://{rest}?timeout_s=7.5&namespace={place.namespace}"
     with AdaptiveRouter([GREETING], encoder=ENCODER, store=url) as router:
         assert state(router) == stored(place)
-        assert router._store._timeout_s == 7.5
+    with closing(open_store(url)) as store:
+        assert store._timeout_s == 7.5
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "redis"])
