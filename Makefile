@@ -30,8 +30,8 @@ demo: .venv/base ## route sample queries with the bundled model
 	@$(BIN)/synaptoroute demo
 	@echo && echo "(the command is in .venv/bin: source .venv/bin/activate)"
 
-test: .venv/dev ## run all tests
-	$(BIN)/python -m pytest
+test: .venv/dev ## run all tests, two at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-services: .venv/dev ## say whether PostgreSQL and Redis answer, without which their tests are skipped
 	@$(BIN)/python scripts/services.py
