@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-from synaptoroute_core import ConfigurationError
+from synaptoroute_core.storage import require_no_half_url
 
 SECRET_IN_QUERY = re.compile(r"([?&][^=&]*pass[^=&]*=).*?(?=&[^=&]*=|$)", re.IGNORECASE | re.DOTALL)
 """To the next option: whoever forgets to encode a password may have ``&`` in it."""
 SECRET_IN_FRONT = re.compile(r"(\w[\w+.\-]*://[^:@/?]*):.*@", re.DOTALL)
 """From the first colon to the last ``@``: whoever forgets to encode a password has any character in it."""
-
-HALF_A_URL = re.compile(r"\s*(postgres|postgresql|redis|rediss|unix):", re.IGNORECASE)
 
 
 def is_url(store: str) -> bool:
@@ -25,13 +23,8 @@ def address_of(text: str) -> str:
     Raises:
         ConfigurationError: It begins like the URL of a store, and is none: a file of that name nobody can mean.
     """
-    if is_url(text):
-        scheme, rest = text.strip().split("://", 1)
-        return f"{scheme.lower()}://{rest}"
-    if half := HALF_A_URL.match(text):
-        # Without what follows, which may be a password.
-        raise ConfigurationError(f"{half[1]}: is followed by // in the URL of a store, as in {half[1]}://host/database")
-    return text
+    require_no_half_url(text)
+    return text.strip() if is_url(text) else text
 
 
 def masked(store: str) -> str:

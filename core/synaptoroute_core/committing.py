@@ -86,11 +86,12 @@ class Committer:
 
     def status(self) -> SyncStatus:
         """How close the router is to its store."""
+        behind_s, failing = self._contact.state()
         return SyncStatus(
             revision=self._index.revision,
             shared=self.shared,
-            behind_s=self.behind_s,
-            failing=self._contact.state()[1],
+            behind_s=behind_s if self.shared else 0.0,
+            failing=failing,
             digest=self._digest(),
             epoch=self._index.epoch,
         )

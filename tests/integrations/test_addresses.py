@@ -36,10 +36,6 @@ def test_blanks_around_a_url_are_no_part_of_it_and_those_of_a_path_are():
     assert address_of("my routes.sqlite ") == "my routes.sqlite "
 
 
-def test_a_scheme_may_be_written_in_capitals():
-    assert address_of("PostgreSQL://me:Pass://Word@db/Routes") == "postgresql://me:Pass://Word@db/Routes"
-
-
 @pytest.mark.parametrize("address", ["postgresql:/me:hunter2@db/routes", " Redis:cache", "unix:/run/redis.sock"])
 def test_half_a_url_is_no_file_and_its_password_is_not_shown(address):
     with pytest.raises(ConfigurationError, match="is followed by //") as refused:

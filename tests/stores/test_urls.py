@@ -68,6 +68,17 @@ def test_a_namespace_that_cannot_be_one_is_refused(scheme: str, namespace: str) 
         open_store(f"{scheme}://127.0.0.1:1/0?namespace={namespace}")
 
 
+@pytest.mark.parametrize(
+    "address", [f"postgresql:/user:{PASSWORD}@host/database", "Redis:cache", "unix:/run/redis.sock"]
+)
+def test_half_a_url_makes_no_file(address: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="is followed by //") as raised:
+        AdaptiveRouter(encoder=ENCODER, store=address)
+    assert PASSWORD not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
 @ON_SERVERS
 def test_an_address_may_give_the_time_out_and_have_its_scheme_in_capitals(place) -> None:
     scheme, rest = place.url.split("://", 1)

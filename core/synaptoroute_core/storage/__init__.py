@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from synaptoroute_core.storage.sqlite import MEMORY, SqliteStore
 OPTIONS: dict[str, Callable[[str], str | float]] = {"namespace": str, "timeout_s": float}
 """Of the stores themselves, which a URL may give; others in it are the driver's."""
 
-__all__ = ["MEMORY", "RemoteStore", "SqliteStore", "Store", "open_store"]
+HALF_A_URL = re.compile(r"\s*(postgres|postgresql|redis|rediss|unix):(?!//)", re.IGNORECASE)
+
+__all__ = ["MEMORY", "RemoteStore", "SqliteStore", "Store", "open_store", "require_no_half_url"]
 
 
 def open_store(store: Store | str | Path) -> Store:
@@ -30,10 +33,22 @@ def open_store(store: Store | str | Path) -> Store:
         StorageError: The file cannot be opened.
     """
     if isinstance(store, str | Path):
+        require_no_half_url(str(store))
         return _open_url(str(store)) if "://" in str(store) else SqliteStore(store)
     if not isinstance(store, Store):
         raise ConfigurationError(f"{shorten(store)} is no store: pass the path of a SQLite file or ':memory:'")
     return store
+
+
+def require_no_half_url(store: str) -> None:
+    """Check that what begins like the URL of a database is one: a file of such a name nobody can mean.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if half := HALF_A_URL.match(store):
+        # Without what follows, which may be a password.
+        raise ConfigurationError(f"{half[1]}: is followed by // in the URL of a store, as in {half[1]}://host/database")
 
 
 def _open_url(url: str) -> Store:
